@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Observer: how core tells its host about things that are not the failure of the call at hand (a repair
+// at start-up, a mount left in place, a socket skipped in a diff). Core itself never logs.
+#pragma once
+
+#include <string>
+
+namespace overlayd {
+
+enum class NoteLevel {
+  Info,     ///< worth knowing: a leftover was cleaned up
+  Warning,  ///< an operator should look: something could not be repaired or was left alone
+};
+
+/// Called from any thread, also concurrently; must not throw and must not call back into the store.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void note(NoteLevel level, const std::string& message) noexcept = 0;
+};
+
+/// Says nothing to nobody.
+class NullObserver final : public Observer {
+ public:
+  void note(NoteLevel, const std::string&) noexcept override {}
+};
+
+}  // namespace overlayd

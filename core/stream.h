@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ByteSource and ByteSink: the two joints through which tar bytes enter and leave core. Core never
+// knows whether they come from a socket, a file or a test. One thread uses a stream at a time.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace overlayd {
+
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+
+  /// Blocks until at least one byte is there; returns how many were stored at the front of `buffer`,
+  /// 0 only at the clean end of the stream. Throws Error (Aborted when the sender went away before
+  /// the end: a stream that merely stops is never a clean end).
+  virtual size_t read(std::span<std::byte> buffer) = 0;
+};
+
+class ByteSink {
+ public:
+  virtual ~ByteSink() = default;
+
+  /// Takes all of `bytes` or throws Error (Aborted when the receiver went away).
+  virtual void write(std::span<const std::byte> bytes) = 0;
+};
+
+/// A source over memory; `text` must outlive it.
+class StringSource final : public ByteSource {
+ public:
+  explicit StringSource(std::string_view text) : rest_(text) {}
+  size_t read(std::span<std::byte> buffer) override;
+
+ private:
+  std::string_view rest_;
+};
+
+/// A sink that collects everything.
+class StringSink final : public ByteSink {
+ public:
+  void write(std::span<const std::byte> bytes) override;
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+/// Reads and drops everything up to the clean end; returns the number of bytes dropped.
+size_t drain(ByteSource& source);
+
+inline std::span<const std::byte> as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+}  // namespace overlayd
