@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/sys.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "core/error.h"
+#include "core/scope_exit.h"
+
+namespace overlayd::sys {
+namespace {
+
+template <typename Call>
+auto retry_eintr(Call call) {
+  decltype(call()) result;
+  do {
+    result = call();
+  } while (result < 0 && errno == EINTR);
+  return result;
+}
+
+bool is_absence(int errnum) { return errnum == ENOENT || errnum == ENOTDIR; }
+
+// A directory that may be listed, from any descriptor of it, without crossing into another mount.
+UniqueFd reopen_for_listing(int dirfd) {
+  UniqueFd fd(retry_eintr([&] { return ::openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  if (!fd) throw_errno([] { return std::string("open a directory for listing"); });
+  return fd;
+}
+
+}  // namespace
+
+UniqueFd openat(int dirfd, const std::string& path, int flags, mode_t mode) {
+  UniqueFd fd(retry_eintr([&] { return ::openat(dirfd, path.c_str(), flags | O_CLOEXEC, mode); }));
+  if (!fd) throw_errno("open", path);
+  return fd;
+}
+
+UniqueFd try_openat(int dirfd, const std::string& path, int flags) {
+  UniqueFd fd(retry_eintr([&] { return ::openat(dirfd, path.c_str(), flags | O_CLOEXEC); }));
+  if (!fd && !is_absence(errno)) throw_errno("open", path);
+  return fd;
+}
+
+UniqueFd open_path_dir(int dirfd, const std::string& path) {
+  return openat(dirfd, path, O_PATH | O_DIRECTORY);
+}
+
+bool mkdirat(int dirfd, const std::string& path, mode_t mode) {
+  if (::mkdirat(dirfd, path.c_str(), mode) != 0) {
+    if (errno == EEXIST) return false;
+    throw_errno("make directory", path);
+  }
+  // The umask may have taken bits away, and mkdir ignores set-id bits.
+  if (::fchmodat(dirfd, path.c_str(), mode, 0) != 0) throw_errno("set the mode of", path);
+  return true;
+}
+
+void symlinkat(const std::string& target, int dirfd, const std::string& path) {
+  if (::symlinkat(target.c_str(), dirfd, path.c_str()) != 0) throw_errno("make symlink", path);
+}
+
+void renameat(int old_dirfd, const std::string& old_path, int new_dirfd, const std::string& new_path,
+              unsigned flags) {
+  if (::renameat2(old_dirfd, old_path.c_str(), new_dirfd, new_path.c_str(), flags) != 0) {
+    throw_errno([&] { return "rename " + quoted(old_path) + " to " + quoted(new_path); });
+  }
+}
+
+bool unlinkat(int dirfd, const std::string& path, int flags) {
+  if (::unlinkat(dirfd, path.c_str(), flags) == 0) return true;
+  if (is_absence(errno)) return false;
+  throw_errno("remove", path);
+}
+
+struct stat fstat(int fd) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) throw_errno([] { return std::string("stat an open file"); });
+  return info;
+}
+
+struct stat fstatat(int dirfd, const std::string& path, int flags) {
+  struct stat info {};
+  if (::fstatat(dirfd, path.c_str(), &info, flags) != 0) throw_errno("stat", path);
+  return info;
+}
+
+std::optional<struct stat> try_fstatat(int dirfd, const std::string& path, int flags) {
+  struct stat info {};
+  if (::fstatat(dirfd, path.c_str(), &info, flags) == 0) return info;
+  if (is_absence(errno)) return std::nullopt;
+  throw_errno("stat", path);
+}
+
+std::optional<std::string> try_readlinkat(int dirfd, const std::string& path) {
+  std::string target(256, '\0');
+  for (;;) {
+    const ssize_t length = ::readlinkat(dirfd, path.c_str(), target.data(), target.size());
+    if (length < 0) {
+      if (is_absence(errno)) return std::nullopt;
+      throw_errno("read symlink", path);
+    }
+    if (static_cast<size_t>(length) < target.size()) {
+      target.resize(static_cast<size_t>(length));
+      return target;
+    }
+    target.resize(target.size() * 4);
+  }
+}
+
+std::string readlinkat(int dirfd, const std::string& path) {
+  if (auto target = try_readlinkat(dirfd, path)) return *std::move(target);
+  throw SysError(ENOENT, "read symlink " + quoted(path));
+}
+
+void fchown(int fd, uid_t uid, gid_t gid) {
+  if (::fchown(fd, uid, gid) != 0) {
+    throw_errno([&] {
+      return "set owner " + std::to_string(uid) + ":" + std::to_string(gid) + " of an open file";
+    });
+  }
+}
+
+void fchmod(int fd, mode_t mode) {
+  if (::fchmod(fd, mode) != 0) throw_errno([] { return std::string("set the mode of an open file"); });
+}
+
+size_t read_full(int fd, std::span<std::byte> buffer) {
+  size_t done = 0;
+  while (done < buffer.size()) {
+    const ssize_t count =
+        retry_eintr([&] { return ::read(fd, buffer.data() + done, buffer.size() - done); });
+    if (count < 0) throw_errno([] { return std::string("read"); });
+    if (count == 0) break;
+    done += static_cast<size_t>(count);
+  }
+  return done;
+}
+
+void write_full(int fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = retry_eintr([&] { return ::write(fd, bytes.data(), bytes.size()); });
+    if (count < 0) throw_errno([] { return std::string("write"); });
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+}
+
+std::optional<std::string> try_read_file(int dirfd, const std::string& path, size_t limit) {
+  const UniqueFd fd = try_openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!fd) return std::nullopt;
+  std::string content(limit + 1, '\0');
+  const size_t length = with_context("read " + quoted(path), [&] {
+    return read_full(fd.get(), std::as_writable_bytes(std::span(content.data(), content.size())));
+  });
+  if (length > limit) {
+    throw Error(ErrorKind::Corrupt,
+                quoted(path) + " is longer than " + std::to_string(limit) + " bytes");
+  }
+  content.resize(length);
+  return content;
+}
+
+std::string read_file(int dirfd, const std::string& path, size_t limit) {
+  if (auto content = try_read_file(dirfd, path, limit)) return *std::move(content);
+  throw SysError(ENOENT, "read " + quoted(path));
+}
+
+void write_file_atomically(int dirfd, const std::string& path, std::string_view content, mode_t mode) {
+  const std::string temporary = path + ".new";
+  ScopeExit undo([&] { ::unlinkat(dirfd, temporary.c_str(), 0); });
+  {
+    const UniqueFd fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
+    fchmod(fd.get(), mode);
+    with_context("write " + quoted(temporary), [&] {
+      write_full(fd.get(), std::as_bytes(std::span(content.data(), content.size())));
+    });
+  }
+  renameat(dirfd, temporary, dirfd, path);
+  undo.dismiss();
+}
+
+std::vector<DirEntry> list_directory(int dirfd) {
+  UniqueFd fd = reopen_for_listing(dirfd);
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(fd.get()), ::closedir);
+  if (!dir) throw_errno([] { return std::string("list a directory"); });
+  (void)fd.release();  // the stream owns it now
+  std::vector<DirEntry> entries;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(dir.get());
+    if (entry == nullptr) {
+      if (errno != 0) throw_errno([] { return std::string("list a directory"); });
+      break;
+    }
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") entries.push_back({std::string(name), entry->d_type});
+  }
+  std::sort(entries.begin(), entries.end(),
+            [](const DirEntry& a, const DirEntry& b) { return a.name < b.name; });
+  return entries;
+}
+
+namespace {
+
+// Opens a directory one step below dirfd; EXDEV when it is a mount point, ELOOP/ENOTDIR when it is not a
+// directory.
+UniqueFd open_step_for_removal(int dirfd, const std::string& name) {
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+  return UniqueFd(static_cast<int>(retry_eintr(
+      [&] { return ::syscall(SYS_openat2, dirfd, name.c_str(), &how, sizeof how); })));
+}
+
+class TreeRemover {
+ public:
+  explicit TreeRemover(const std::function<bool()>& keep_going) : keep_going_(keep_going) {}
+
+  bool remove(int dirfd, const std::string& name) {
+    if (::unlinkat(dirfd, name.c_str(), 0) == 0) return true;
+    if (errno == ENOENT) return false;
+    // EISDIR is Linux's answer for a directory, EPERM POSIX's.
+    if (errno != EISDIR && errno != EPERM) throw_errno("remove", name);
+    remove_directory(dirfd, name);
+    return true;
+  }
+
+  // What stood in the way of emptying everything, if anything did.
+  int blocked() const { return blocked_; }
+
+ private:
+  void remove_directory(int dirfd, const std::string& name) {
+    if (keep_going_ && !keep_going_()) {
+      stopped_ = true;
+      return;
+    }
+    if (::unlinkat(dirfd, name.c_str(), AT_REMOVEDIR) == 0) return;  // empty already
+    const UniqueFd fd = open_step_for_removal(dirfd, name);
+    if (!fd) {
+      if (errno == ENOENT) return;
+      if (errno == EXDEV) {
+        blocked_ = EBUSY;
+        return;
+      }
+      throw_errno("open", name);
+    }
+    for (const DirEntry& entry : list_directory(fd.get())) {
+      if (stopped_) return;
+      remove(fd.get(), entry.name);
+    }
+    if (stopped_ || ::unlinkat(dirfd, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;
+    if (errno != EBUSY && !(errno == ENOTEMPTY && blocked_ != 0)) throw_errno("remove", name);
+    blocked_ = EBUSY;
+  }
+
+  const std::function<bool()>& keep_going_;
+  bool stopped_ = false;
+  int blocked_ = 0;
+};
+
+}  // namespace
+
+bool remove_tree(int dirfd, const std::string& path, const std::function<bool()>& keep_going) {
+  TreeRemover remover(keep_going);
+  const bool existed = remover.remove(dirfd, path);
+  if (remover.blocked() != 0) {
+    throw SysError(remover.blocked(), "remove " + quoted(path) + ", which holds a mount point");
+  }
+  return existed;
+}
+
+std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+std::vector<std::byte> random_bytes(size_t count) {
+  std::vector<std::byte> bytes(count);
+  size_t done = 0;
+  while (done < count) {
+    const ssize_t got = retry_eintr([&] { return ::getrandom(bytes.data() + done, count - done, 0); });
+    if (got < 0) throw_errno([] { return std::string("read random bytes"); });
+    done += static_cast<size_t>(got);
+  }
+  return bytes;
+}
+
+}  // namespace overlayd::sys
