@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one error model of overlayd: exceptions. `Error` carries what a caller can act on (its kind) and
-// a finished sentence for people; `SysError` adds the errno. Thread rule: plain values.
+// The one error model of overlayd: exceptions. `Error` carries what a caller can act on (its kind)
+// and a finished sentence for people; `SysError` adds the errno. Thread rule: plain values.
 //
 // Messages name the act and the object ("mount overlay on '/…/merged': Device or resource busy"):
 // lower case, no final period, paths and ids in single quotes.
@@ -54,8 +54,8 @@ class SysError : public Error {
 /// The only place that maps an errno to a kind.
 ErrorKind kind_of_errno(int errnum) noexcept;
 
-/// Captures errno before anything else runs, then throws SysError(errno, format(...)). The message is
-/// built by a callable so that building it cannot disturb errno:
+/// Captures errno before anything else runs, then throws SysError(errno, format(...)). The message
+/// is built by a callable so that building it cannot disturb errno:
 ///   if (fd < 0) throw_errno([&] { return "open '" + path + "'"; });
 template <std::invocable F>
 [[noreturn]] void throw_errno(F&& message);
@@ -68,6 +68,13 @@ decltype(auto) with_context(const std::string& context, F&& work);
 /// 'text' in single quotes, control characters and non-UTF-8 bytes shown as \xNN, so that a hostile
 /// name cannot forge a log line. Long text is cut in the middle.
 std::string quoted(std::string_view text);
+/// So that argument-dependent lookup of a std::string does not end at std::quoted.
+inline std::string quoted(const std::string& text) {
+  return quoted(std::string_view(text));
+}
+inline std::string quoted(const char* text) {
+  return quoted(std::string_view(text));
+}
 
 // ---------------------------------------------------------------------------------------------------
 

@@ -17,9 +17,9 @@ class LayerId {
   static constexpr size_t kMaxLength = 255;
 
   /// Accepts any single file name that cannot clash with what the store keeps beside layers: not
-  /// empty, no '/' and no NUL, not the link directory's name "l", and no leading '.' (overlayd's own
-  /// directory, and transient files of Docker's driver). Throws Error(InvalidArgument) naming `text`
-  /// and the rule it breaks.
+  /// empty, no '/' and no NUL, not the link directory's name "l", and no leading '.' (overlayd's
+  /// own directory, and transient files of Docker's driver). Throws Error(InvalidArgument) naming
+  /// `text` and the rule it breaks.
   static LayerId parse(std::string_view text);
 
   const std::string& str() const noexcept { return text_; }

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LayerStore: the one facade over a home directory full of overlay2 layers, and the only class a front
-// end needs. What is on disk is drawn in core/layout.h; how a mount is made is core/overlay.h; how a tar
-// becomes a layer is core/layer_apply.h; how a layer becomes a tar is core/layer_diff.h.
+// LayerStore: the one facade over a home directory full of overlay2 layers, and the only class a
+// front end needs. What is on disk is drawn in core/layout.h; how a mount is made is
+// core/overlay.h; how a tar becomes a layer is core/layer_apply.h; how a layer becomes a tar is
+// core/layer_diff.h.
 //
-// Threads: every method may be called from any thread at any time. Calls on different layers never wait
-// for each other except for microseconds; calls on one layer exclude each other only while its state
-// changes, never while tar bytes move. No lock is held while reading from a source or writing to a sink.
+// Threads: every method may be called from any thread at any time. Calls on different layers never
+// wait for each other except for microseconds; calls on one layer exclude each other only while its
+// state changes, never while tar bytes move. No lock is held while reading from a source or writing
+// to a sink.
 //
-// Errors: every method throws Error (core/error.h) and then has changed nothing, unless it says otherwise.
+// Errors: every method throws Error (core/error.h) and then has changed nothing, unless it says
+// otherwise.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +31,8 @@
 namespace overlayd {
 
 struct StoreConfig {
-  std::filesystem::path home;       ///< absolute; made if missing
-  std::filesystem::path state_dir;  ///< absolute, must exist; holds mount counts across restarts
+  std::filesystem::path home;        ///< absolute; made if missing
+  std::filesystem::path state_dir;   ///< absolute, must exist; holds mount counts across restarts
   std::vector<std::string> options;  ///< the engine's --storage-opt values, "key=value"
   IdMaps id_maps;
   MountMethod mount_method = MountMethod::Auto;
@@ -41,8 +44,8 @@ struct CreateOptions {
   std::vector<std::pair<std::string, std::string>> storage_options;
 };
 
-/// Absolute paths, as an engine shows them. `work` and `merged` are named for a layer without a parent
-/// too, where they do not exist.
+/// Absolute paths, as an engine shows them. `work` and `merged` are named for a layer without a
+/// parent too, where they do not exist.
 struct LayerMetadata {
   std::filesystem::path upper, work, merged;
   std::vector<std::filesystem::path> lowers;  ///< nearest parent first
@@ -57,9 +60,9 @@ struct StoreStatus {
   size_t mounted = 0;
 };
 
-/// A layer's content about to leave as a tar. Made by LayerStore::diff, which has done everything that
-/// can fail for reasons of the request. Keeps working when the layer is unmounted meanwhile; fails if it
-/// is removed.
+/// A layer's content about to leave as a tar. Made by LayerStore::diff, which has done everything
+/// that can fail for reasons of the request. Keeps working when the layer is unmounted meanwhile;
+/// fails if it is removed.
 class LayerDiff {
  public:
   virtual ~LayerDiff() = default;
@@ -70,10 +73,10 @@ class LayerDiff {
 
 class LayerStore {
  public:
-  /// Opens (or makes) the store: checks kernel and file system, repairs what a crash left behind, reads
-  /// the layer tree and compares recorded mounts with the kernel's mount table. Unmounts nothing.
-  /// Throws Error(Unsupported) naming what is missing, InvalidArgument for an unknown option, Busy if
-  /// another process has this store open.
+  /// Opens (or makes) the store: checks kernel and file system, repairs what a crash left behind,
+  /// reads the layer tree and compares recorded mounts with the kernel's mount table. Unmounts
+  /// nothing. Throws Error(Unsupported) naming what is missing, InvalidArgument for an unknown
+  /// option, Busy if another process has this store open.
   static std::unique_ptr<LayerStore> open(StoreConfig config, Observer& observer);
 
   virtual ~LayerStore() = default;  ///< stops background work; mounts stay as they are
@@ -81,20 +84,20 @@ class LayerStore {
   virtual const StoreConfig& config() const = 0;
 
   /// Makes an empty layer on `parent` (null: on nothing). Read-only layers (image layers, build
-  /// snapshots) and container layers differ only in the options they may carry. The layer stays writable
-  /// until it gets a child.
-  /// AlreadyExists: the id is taken. NotFound: no such parent. Busy: the parent is being filled.
-  /// InvalidArgument: too many layers below, or an option that is not known.
+  /// snapshots) and container layers differ only in the options they may carry. The layer stays
+  /// writable until it gets a child. AlreadyExists: the id is taken. NotFound: no such parent.
+  /// Busy: the parent is being filled. InvalidArgument: too many layers below, or an option that is
+  /// not known.
   virtual void create(const LayerId& id, const LayerId* parent, const CreateOptions& options) = 0;
 
-  /// Unmounts the layer if it is mounted, and removes it: it is gone when this returns, its space comes
-  /// back in the background. An unknown id is a success. Busy: other layers lie on this one.
+  /// Unmounts the layer if it is mounted, and removes it: it is gone when this returns, its space
+  /// comes back in the background. An unknown id is a success. Busy: other layers lie on this one.
   virtual void remove(const LayerId& id) = 0;
 
   /// The absolute path of the layer's file system, mounted if it needs to be; counted until put().
-  /// The same path for as long as it is held. A layer with children is read-only. `mount_label` is an
-  /// SELinux context or empty; the first holder's label wins.
-  /// NotFound: no such layer. Busy: being filled. Corrupt: its last ApplyDiff did not finish.
+  /// The same path for as long as it is held. A layer with children is read-only. `mount_label` is
+  /// an SELinux context or empty; the first holder's label wins. NotFound: no such layer. Busy:
+  /// being filled. Corrupt: its last ApplyDiff did not finish.
   virtual std::filesystem::path get(const LayerId& id, const std::string& mount_label) = 0;
 
   /// Gives one get() back. At zero the layer is unmounted, unless some process has it as its root
@@ -105,27 +108,29 @@ class LayerStore {
   virtual LayerMetadata metadata(const LayerId& id) const = 0;
   virtual StoreStatus status() const = 0;
 
-  /// True when nothing is held and no stream is under way, so that the store may be closed for another.
+  /// True when nothing is held and no stream is under way, so that the store may be closed for
+  /// another.
   virtual bool idle() const = 0;
 
   /// Unmounts layers that are mounted although nobody holds them. Held ones stay.
   virtual void cleanup() = 0;
 
-  /// The layer relative to `parent`: its direct parent, any other ancestor, or null for the whole file
-  /// system. NotFound / InvalidArgument: no such layer, or not an ancestor.
+  /// The layer relative to `parent`: its direct parent, any other ancestor, or null for the whole
+  /// file system. NotFound / InvalidArgument: no such layer, or not an ancestor.
   virtual std::unique_ptr<LayerDiff> diff(const LayerId& id, const LayerId* parent) = 0;
 
-  /// What changed since `parent` (as for diff), sorted by path; equals comparing the two merged trees.
+  /// What changed since `parent` (as for diff), sorted by path; equals comparing the two merged
+  /// trees.
   virtual std::vector<Change> changes(const LayerId& id, const LayerId* parent) const = 0;
 
   /// Bytes in the regular files and symlinks that diff() would carry, each inode once.
   virtual int64_t diff_size(const LayerId& id, const LayerId* parent) const = 0;
 
   /// Fills an empty layer from an uncompressed tar, reads the source to its end, and returns
-  /// diff_size(id, direct parent). All or nothing: after an error the layer holds no content and takes
-  /// only remove(). `parent` must be the layer's parent or null.
-  /// Busy: mounted, being filled, or has children. InvalidArgument: it has content already.
-  /// BadArchive: the tar; the message names the entry and its offset.
+  /// diff_size(id, direct parent). All or nothing: after an error the layer holds no content and
+  /// takes only remove(). `parent` must be the layer's parent or null. Busy: mounted, being filled,
+  /// or has children. InvalidArgument: it has content already. BadArchive: the tar; the message
+  /// names the entry and its offset.
   virtual int64_t apply_diff(const LayerId& id, const LayerId* parent, ByteSource& source) = 0;
 };
 

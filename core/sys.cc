@@ -26,11 +26,14 @@ auto retry_eintr(Call call) {
   return result;
 }
 
-bool is_absence(int errnum) { return errnum == ENOENT || errnum == ENOTDIR; }
+bool is_absence(int errnum) {
+  return errnum == ENOENT || errnum == ENOTDIR;
+}
 
 // A directory that may be listed, from any descriptor of it, without crossing into another mount.
 UniqueFd reopen_for_listing(int dirfd) {
-  UniqueFd fd(retry_eintr([&] { return ::openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  UniqueFd fd(
+      retry_eintr([&] { return ::openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
   if (!fd) throw_errno([] { return std::string("open a directory for listing"); });
   return fd;
 }
@@ -67,8 +70,8 @@ void symlinkat(const std::string& target, int dirfd, const std::string& path) {
   if (::symlinkat(target.c_str(), dirfd, path.c_str()) != 0) throw_errno("make symlink", path);
 }
 
-void renameat(int old_dirfd, const std::string& old_path, int new_dirfd, const std::string& new_path,
-              unsigned flags) {
+void renameat(int old_dirfd, const std::string& old_path, int new_dirfd,
+              const std::string& new_path, unsigned flags) {
   if (::renameat2(old_dirfd, old_path.c_str(), new_dirfd, new_path.c_str(), flags) != 0) {
     throw_errno([&] { return "rename " + quoted(old_path) + " to " + quoted(new_path); });
   }
@@ -129,7 +132,8 @@ void fchown(int fd, uid_t uid, gid_t gid) {
 }
 
 void fchmod(int fd, mode_t mode) {
-  if (::fchmod(fd, mode) != 0) throw_errno([] { return std::string("set the mode of an open file"); });
+  if (::fchmod(fd, mode) != 0)
+    throw_errno([] { return std::string("set the mode of an open file"); });
 }
 
 size_t read_full(int fd, std::span<std::byte> buffer) {
@@ -172,7 +176,8 @@ std::string read_file(int dirfd, const std::string& path, size_t limit) {
   throw SysError(ENOENT, "read " + quoted(path));
 }
 
-void write_file_atomically(int dirfd, const std::string& path, std::string_view content, mode_t mode) {
+void write_file_atomically(int dirfd, const std::string& path, std::string_view content,
+                           mode_t mode) {
   const std::string temporary = path + ".new";
   ScopeExit undo([&] { ::unlinkat(dirfd, temporary.c_str(), 0); });
   {
@@ -209,14 +214,14 @@ std::vector<DirEntry> list_directory(int dirfd) {
 
 namespace {
 
-// Opens a directory one step below dirfd; EXDEV when it is a mount point, ELOOP/ENOTDIR when it is not a
-// directory.
+// Opens a directory one step below dirfd; EXDEV when it is a mount point, ELOOP/ENOTDIR when it is
+// not a directory.
 UniqueFd open_step_for_removal(int dirfd, const std::string& name) {
   open_how how{};
   how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
-  return UniqueFd(static_cast<int>(retry_eintr(
-      [&] { return ::syscall(SYS_openat2, dirfd, name.c_str(), &how, sizeof how); })));
+  return UniqueFd(static_cast<int>(
+      retry_eintr([&] { return ::syscall(SYS_openat2, dirfd, name.c_str(), &how, sizeof how); })));
 }
 
 class TreeRemover {
@@ -276,13 +281,16 @@ bool remove_tree(int dirfd, const std::string& path, const std::function<bool()>
   return existed;
 }
 
-std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+std::string fd_path(int fd) {
+  return "/proc/self/fd/" + std::to_string(fd);
+}
 
 std::vector<std::byte> random_bytes(size_t count) {
   std::vector<std::byte> bytes(count);
   size_t done = 0;
   while (done < count) {
-    const ssize_t got = retry_eintr([&] { return ::getrandom(bytes.data() + done, count - done, 0); });
+    const ssize_t got =
+        retry_eintr([&] { return ::getrandom(bytes.data() + done, count - done, 0); });
     if (got < 0) throw_errno([] { return std::string("read random bytes"); });
     done += static_cast<size_t>(got);
   }

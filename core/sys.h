@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Thin wrappers of system calls: the man page's name and order, a descriptor before a path, owners
-// returned, O_CLOEXEC built in, EINTR retried, a SysError that names act and object on failure. Where
-// absence is normal there is a try_ twin that returns an empty value for ENOENT and ENOTDIR.
-// Paths given here are resolved the ordinary way; what must not leave a directory is core/beneath.h.
+// returned, O_CLOEXEC built in, EINTR retried, a SysError that names act and object on failure.
+// Where absence is normal there is a try_ twin that returns an empty value for ENOENT and ENOTDIR.
+// Paths given here are resolved the ordinary way; what must not leave a directory is
+// core/beneath.h.
 #pragma once
 
 #include <fcntl.h>
@@ -31,8 +32,8 @@ UniqueFd open_path_dir(int dirfd, const std::string& path);
 bool mkdirat(int dirfd, const std::string& path, mode_t mode);
 void symlinkat(const std::string& target, int dirfd, const std::string& path);
 /// flags: 0 or RENAME_NOREPLACE / RENAME_EXCHANGE.
-void renameat(int old_dirfd, const std::string& old_path, int new_dirfd, const std::string& new_path,
-              unsigned flags = 0);
+void renameat(int old_dirfd, const std::string& old_path, int new_dirfd,
+              const std::string& new_path, unsigned flags = 0);
 /// False when there was nothing to remove. flags: 0 or AT_REMOVEDIR.
 bool unlinkat(int dirfd, const std::string& path, int flags);
 
@@ -56,7 +57,8 @@ std::optional<std::string> try_read_file(int dirfd, const std::string& path, siz
 
 /// Writes `content` beside `path`, then renames it into place: a reader sees the old or the new
 /// content, never part of one. Not synced.
-void write_file_atomically(int dirfd, const std::string& path, std::string_view content, mode_t mode);
+void write_file_atomically(int dirfd, const std::string& path, std::string_view content,
+                           mode_t mode);
 
 struct DirEntry {
   std::string name;
@@ -65,9 +67,9 @@ struct DirEntry {
 /// All entries but "." and "..", sorted by the bytes of their names. `dirfd` may be O_PATH.
 std::vector<DirEntry> list_directory(int dirfd);
 
-/// Deletes `path` below dirfd with all it holds. Never follows symlinks and never enters another mount:
-/// a mount point below is left alone and makes this throw EBUSY after the rest is gone. False when there
-/// was nothing. `keep_going` is asked before every directory; false stops early.
+/// Deletes `path` below dirfd with all it holds. Never follows symlinks and never enters another
+/// mount: a mount point below is left alone and makes this throw EBUSY after the rest is gone.
+/// False when there was nothing. `keep_going` is asked before every directory; false stops early.
 bool remove_tree(int dirfd, const std::string& path, const std::function<bool()>& keep_going = {});
 
 /// "/proc/self/fd/N": a path for system calls that take only paths.

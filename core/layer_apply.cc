@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layer_apply.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/beneath.h"
+#include "core/capability.h"
+#include "core/error.h"
+#include "core/layer_diff.h"
+#include "core/sys.h"
+#include "core/tar_reader.h"
+#include "core/whiteout.h"
+#include "core/xattr.h"
+
+namespace overlayd {
+namespace {
+
+[[noreturn]] void bad(const std::string& what) {
+  throw Error(ErrorKind::BadArchive, what);
+}
+
+/// A member's name, taken apart: "./usr//bin/x/" is {"usr/bin", "x"}; both empty for the root
+/// itself.
+struct Place {
+  std::string parent;
+  std::string name;
+
+  std::string path() const { return parent.empty() ? name : parent + "/" + name; }
+};
+
+// Cleans lexically, as Go's path.Clean does after a leading '/' is dropped; what would climb out of
+// the layer is refused.
+Place clean(const std::string& tar_name, const char* what) {
+  std::vector<std::string_view> parts;
+  std::string_view rest = tar_name;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('/'), rest.size());
+    const std::string_view part = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (part.empty() || part == ".") continue;
+    if (part != "..") {
+      parts.push_back(part);
+    } else if (parts.empty()) {
+      bad(std::string(what) + " " + quoted(tar_name) + " leads out of the layer");
+    } else {
+      parts.pop_back();
+    }
+  }
+  Place place;
+  if (parts.empty()) return place;
+  place.name = parts.back();
+  parts.pop_back();
+  for (const std::string_view part : parts) {
+    if (!place.parent.empty()) place.parent += '/';
+    place.parent += part;
+  }
+  return place;
+}
+
+bool in_aufs_directory(const Place& place) {
+  return std::string_view(place.parent).starts_with(whiteout::kMetaPrefix);
+}
+
+timespec to_timespec(const TarTime& time) {
+  return {time.seconds, time.nanoseconds};
+}
+
+void set_times(int dirfd, const std::string& name, const timespec& mtime) {
+  const std::array<timespec, 2> times = {mtime, mtime};  // layer tars carry no atime
+  if (::utimensat(dirfd, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0) {
+    throw_errno("set the times of", name);
+  }
+}
+
+/// The directory that members are being put into. Its mtime is the tar's business, not ours, so it
+/// is put back when we leave.
+class CurrentDirectory {
+ public:
+  CurrentDirectory(int root, const IdMaps& maps)
+      : root_(root), uid_(maps.root_uid()), gid_(maps.root_gid()) {}
+
+  /// Goes to `path`, making what is missing. The descriptor is good until the next call.
+  int enter(const std::string& path);
+  void leave();
+
+  /// The descriptor of `path` if it exists, for reading only.
+  UniqueFd try_open(const std::string& path) const { return try_open_directory_in(root_, path); }
+
+ private:
+  UniqueFd make_missing(const std::string& path);
+
+  int root_;
+  uid_t uid_;
+  gid_t gid_;
+  UniqueFd fd_;
+  std::string path_;
+  timespec mtime_{};
+};
+
+void CurrentDirectory::leave() {
+  if (!fd_) return;
+  const std::array<timespec, 2> times = {timespec{0, UTIME_OMIT}, mtime_};
+  if (::futimens(fd_.get(), times.data()) != 0) throw_errno("set the times of", path_);
+  fd_.reset();
+}
+
+int CurrentDirectory::enter(const std::string& path) {
+  if (fd_ && path == path_) return fd_.get();
+  leave();
+  fd_ = try_open(path);
+  if (!fd_) fd_ = make_missing(path);
+  path_ = path;
+  mtime_ = sys::fstat(fd_.get()).st_mtim;
+  return fd_.get();
+}
+
+// The tar has no member for this directory: 0755 and root's, as Docker makes it.
+UniqueFd CurrentDirectory::make_missing(const std::string& path) {
+  UniqueFd at = try_open("");
+  for (size_t start = 0; start < path.size();) {
+    const size_t end = std::min(path.find('/', start), path.size());
+    const std::string so_far = path.substr(0, end);
+    UniqueFd next = try_open(so_far);
+    if (!next) {
+      const std::string name = path.substr(start, end - start);
+      // False: a dangling symlink stands there.
+      if (!sys::mkdirat(at.get(), name, 0755))
+        bad("parent " + quoted(so_far) + " is not a directory");
+      next = sys::openat(at.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+      sys::fchown(next.get(), uid_, gid_);
+    }
+    at = std::move(next);
+    start = end + 1;
+  }
+  return at;
+}
+
+class Extractor {
+ public:
+  Extractor(int root, const IdMaps& maps, ByteSource& source)
+      : root_(root), maps_(maps), tar_(source), directory_(root, maps) {}
+
+  int64_t run() {
+    while (const auto entry = tar_.next()) {
+      const std::string where =
+          "entry " + quoted(entry->name) + " at offset " + std::to_string(tar_.header_offset());
+      with_context(where, [&] { as_archive_error([&] { extract(*entry); }); });
+    }
+    directory_.leave();
+    tar_.drain();
+    return recount_ ? recount() : size_;
+  }
+
+ private:
+  // Errors that only a name or target in the tar can cause are the tar's fault.
+  template <typename Work>
+  static void as_archive_error(Work work) {
+    try {
+      work();
+    } catch (const SysError& error) {
+      switch (error.errnum()) {
+        case ENAMETOOLONG:
+        case ENOTDIR:
+        case EISDIR:
+        case EFBIG:
+        case ELOOP:
+        case EINVAL:
+          bad(error.what());
+        default:
+          throw;
+      }
+    }
+  }
+
+  void extract(const TarEntry& entry) {
+    const Place place = clean(entry.name, "name");
+    if (place.name.empty()) return extract_root(entry);
+    const whiteout::Marker marker = whiteout::parse_marker(place.name);
+    if (marker.kind == whiteout::MarkerKind::AufsOwn || in_aufs_directory(place)) return;
+    const int parent = directory_.enter(place.parent);
+    switch (marker.kind) {
+      case whiteout::MarkerKind::Malformed:
+        bad("a whiteout without a name");
+      case whiteout::MarkerKind::Opaque:
+        return whiteout::set_opaque({parent, ""});
+      case whiteout::MarkerKind::Deleted:
+        return make_whiteout(parent, std::string(marker.name), entry);
+      default:
+        return make_object(parent, place.name, entry);
+    }
+  }
+
+  void extract_root(const TarEntry& entry) {
+    if (entry.type != TarType::Directory) bad("the root of the layer is not a directory");
+    directory_.leave();
+    set_metadata(root_, ".", entry);
+  }
+
+  // A name that the same tar made before loses to the whiteout, as it does in the OCI
+  // specification.
+  void make_whiteout(int parent, const std::string& name, const TarEntry& entry) {
+    clear(parent, name);
+    whiteout::make(parent, name);
+    set_times(parent, name, to_timespec(entry.mtime));
+  }
+
+  void make_object(int parent, const std::string& name, const TarEntry& entry) {
+    switch (entry.type) {
+      case TarType::Regular:
+        return make_file(parent, name, entry);
+      case TarType::Directory:
+        return make_directory(parent, name, entry);
+      case TarType::HardLink:
+        return make_hard_link(parent, name, entry);
+      case TarType::Symlink:
+        return make_symlink(parent, name, entry);
+      case TarType::CharDevice:
+        return make_node(parent, name, entry, S_IFCHR);
+      case TarType::BlockDevice:
+        return make_node(parent, name, entry, S_IFBLK);
+      case TarType::Fifo:
+        return make_node(parent, name, entry, S_IFIFO);
+    }
+  }
+
+  void make_file(int parent, const std::string& name, const TarEntry& entry) {
+    clear(parent, name);
+    const UniqueFd fd = sys::openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    uint64_t end = 0;
+    while (const auto data = tar_.read_data()) {
+      write_at(fd.get(), data->bytes, data->offset);
+      end = data->offset + data->bytes.size();
+    }
+    // A sparse file may end in a hole.
+    if (end < entry.size && ::ftruncate(fd.get(), static_cast<off_t>(entry.size)) != 0) {
+      throw_errno("set the size of", name);
+    }
+    set_metadata(parent, name, entry);
+    size_ += static_cast<int64_t>(entry.size);
+  }
+
+  static void write_at(int fd, std::span<const std::byte> bytes, uint64_t offset) {
+    while (!bytes.empty()) {
+      const ssize_t count = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) throw_errno([] { return std::string("write"); });
+      bytes = bytes.subspan(static_cast<size_t>(count));
+      offset += static_cast<uint64_t>(count);
+    }
+  }
+
+  void make_directory(int parent, const std::string& name, const TarEntry& entry) {
+    if (::mkdirat(parent, name.c_str(), 0700) != 0) {
+      if (errno != EEXIST) throw_errno("make directory", name);
+      const struct stat old = sys::fstatat(parent, name);
+      if (!S_ISDIR(old.st_mode)) {
+        clear(parent, name);
+        if (!sys::mkdirat(parent, name, 0700))
+          throw SysError(EEXIST, "make directory " + quoted(name));
+        // What was deleted and made anew must not show what lies below.
+        if (whiteout::is_whiteout(old)) whiteout::set_opaque({parent, name});
+      }
+    }
+    set_metadata(parent, name, entry);
+  }
+
+  void make_symlink(int parent, const std::string& name, const TarEntry& entry) {
+    if (entry.link_name.empty()) bad("a symlink without a target");
+    clear(parent, name);
+    sys::symlinkat(entry.link_name, parent, name);
+    set_metadata(parent, name, entry);
+    size_ += static_cast<int64_t>(entry.link_name.size());
+  }
+
+  void make_node(int parent, const std::string& name, const TarEntry& entry, mode_t type) {
+    if (type == S_IFCHR && entry.dev_major == 0 && entry.dev_minor == 0) {
+      bad("a device 0:0 would be taken for a whiteout");
+    }
+    clear(parent, name);
+    if (::mknodat(parent, name.c_str(), type | 0600, makedev(entry.dev_major, entry.dev_minor)) !=
+        0) {
+      throw_errno("make node", name);
+    }
+    set_metadata(parent, name, entry);
+  }
+
+  // The target is an earlier member of this tar; the link shares its inode and so its metadata.
+  void make_hard_link(int parent, const std::string& name, const TarEntry& entry) {
+    const Place target = clean(entry.link_name, "link target");
+    if (target.name.empty()) bad("a hard link to the root of the layer");
+    const UniqueFd target_parent = directory_.try_open(target.parent);
+    const auto info =
+        target_parent ? sys::try_fstatat(target_parent.get(), target.name) : std::nullopt;
+    if (!info || whiteout::is_whiteout(*info)) {
+      bad("hard link to " + quoted(entry.link_name) + ", which is not in this layer");
+    }
+    if (S_ISDIR(info->st_mode)) bad("hard link to the directory " + quoted(entry.link_name));
+    if (is_same_file(parent, name, *info)) return;
+    clear(parent, name);
+    if (::linkat(target_parent.get(), target.name.c_str(), parent, name.c_str(), 0) != 0) {
+      throw_errno("make hard link", name);
+    }
+  }
+
+  static bool is_same_file(int dirfd, const std::string& name, const struct stat& other) {
+    const auto info = sys::try_fstatat(dirfd, name);
+    return info && info->st_dev == other.st_dev && info->st_ino == other.st_ino;
+  }
+
+  // Removes what an earlier member put there: the last one wins.
+  void clear(int parent, const std::string& name) {
+    if (sys::remove_tree(parent, name)) recount_ = true;
+  }
+
+  // Owner first: chown clears set-id bits and capabilities. Times last: everything else changes
+  // them.
+  void set_metadata(int parent, const std::string& name, const TarEntry& entry) {
+    set_owner(parent, name, entry);
+    for (const auto& [attribute, value] : entry.xattrs) set_xattr(parent, name, attribute, value);
+    if (entry.type != TarType::Symlink && ::fchmodat(parent, name.c_str(), entry.mode, 0) != 0) {
+      throw_errno("set the mode of", name);
+    }
+    set_times(parent, name, to_timespec(entry.mtime));
+  }
+
+  void set_owner(int parent, const std::string& name, const TarEntry& entry) {
+    const uid_t uid = host_id(maps_.uids, entry.uid, "uid");
+    const gid_t gid = host_id(maps_.gids, entry.gid, "gid");
+    if (::fchownat(parent, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0) {
+      throw_errno([&] {
+        return "set owner " + std::to_string(uid) + ":" + std::to_string(gid) + " of " +
+               quoted(name);
+      });
+    }
+  }
+
+  static uint32_t host_id(const IdMap& map, uint64_t id, const char* what) {
+    // 2^32-1 means "leave as it is" to chown.
+    if (id < UINT32_MAX) {
+      if (const auto host = map.to_host(static_cast<uint32_t>(id))) return *host;
+    }
+    throw Error(ErrorKind::InvalidArgument,
+                std::string(what) + " " + std::to_string(id) + " is outside the store's id map");
+  }
+
+  void set_xattr(int parent, const std::string& name, const std::string& attribute,
+                 const std::string& value) {
+    if (attribute.starts_with("trusted.overlay.") || attribute.starts_with("user.overlay.")) {
+      bad("xattr " + quoted(attribute) + " is overlayfs's own and may not come from a tar");
+    }
+    if (attribute.find('\0') != std::string::npos) bad("an xattr name with a NUL byte");
+    const bool is_capability = attribute == capability::kXattr;
+    try {
+      xattr::set({parent, name}, attribute.c_str(),
+                 is_capability ? capability::for_disk(value, maps_.root_uid()) : value);
+    } catch (const SysError& error) {
+      // user.* on anything but files and directories: no file system holds it, and Docker passes
+      // over it.
+      if (error.errnum() != EPERM) throw;
+    }
+  }
+
+  int64_t recount() {
+    std::vector<UniqueFd> layer;
+    layer.push_back(sys::openat(root_, ".", O_RDONLY | O_DIRECTORY));
+    return measure({.upper = MergedDir(std::move(layer)), .parent = std::nullopt});
+  }
+
+  int root_;
+  const IdMaps& maps_;
+  TarReader tar_;
+  CurrentDirectory directory_;
+  int64_t size_ = 0;
+  bool recount_ = false;  // something was replaced, so the running sum is wrong
+};
+
+}  // namespace
+
+int64_t apply_layer_tar(int root, const IdMaps& maps, ByteSource& source) {
+  return Extractor(root, maps, source).run();
+}
+
+}  // namespace overlayd

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layer_diff.h"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_set>
+
+#include "core/capability.h"
+#include "core/error.h"
+#include "core/sys.h"
+#include "core/tar_writer.h"
+#include "core/whiteout.h"
+#include "core/xattr.h"
+
+namespace overlayd {
+namespace {
+
+using Entry = MergedDir::Entry;
+using OptionalDir = std::optional<MergedDir>;
+using Inode = std::pair<dev_t, ino_t>;
+
+/// File data moves in pieces of this size: large enough that the calls do not show beside the
+/// copying.
+constexpr size_t kCopyBuffer = 256 * 1024;
+
+Inode inode_of(const struct stat& info) {
+  return {info.st_dev, info.st_ino};
+}
+
+// The parent's directory at the place of an upper directory, if it has one there.
+OptionalDir parent_directory(const OptionalDir& parent, const std::string& name) {
+  if (!parent) return std::nullopt;
+  const auto entry = parent->find(name);
+  if (!entry || !entry->is_directory()) return std::nullopt;
+  return parent->open(*entry);
+}
+
+// ------------------------------------------------------------------------------------------ tar
+
+// Docker carries capabilities only; user.* is what programs put on files. user.overlay.* is
+// overlayfs's own inside a user namespace.
+bool belongs_in_tar(const std::string& attribute) {
+  return attribute == capability::kXattr ||
+         (attribute.starts_with("user.") && !attribute.starts_with("user.overlay."));
+}
+
+TarType tar_type(mode_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFREG:
+      return TarType::Regular;
+    case S_IFDIR:
+      return TarType::Directory;
+    case S_IFLNK:
+      return TarType::Symlink;
+    case S_IFCHR:
+      return TarType::CharDevice;
+    case S_IFBLK:
+      return TarType::BlockDevice;
+    case S_IFIFO:
+      return TarType::Fifo;
+    default:
+      throw Error(ErrorKind::Unsupported, "a file type that no tar can hold");
+  }
+}
+
+uint32_t container_id(const IdMap& map, uint32_t host_id, const char* what) {
+  if (const auto id = map.to_container(host_id)) return *id;
+  throw Error(ErrorKind::InvalidArgument, std::string("owner ") + what + " " +
+                                              std::to_string(host_id) +
+                                              " on disk is outside the store's id map");
+}
+
+class TarExport {
+ public:
+  TarExport(const DiffSource& source, const IdMaps& maps, ByteSink& sink)
+      : source_(source), maps_(maps), tar_(sink) {}
+
+  void run() {
+    walk("", source_.upper, source_.parent);
+    tar_.finish();
+  }
+
+  size_t sockets() const { return sockets_; }
+
+ private:
+  // Directory before content, names in byte order: Docker's order.
+  void walk(const std::string& prefix, const MergedDir& directory, const OptionalDir& parent) {
+    for (const Entry& entry : directory.list()) {
+      const std::string path = prefix + entry.name;
+      const OptionalDir inside =
+          with_context(quoted(path), [&] { return write(path, directory, entry, parent); });
+      if (inside) walk(path + "/", *inside, parent_directory(parent, entry.name));
+    }
+  }
+
+  // Writes one object; returns the directory to go on with, if it is one.
+  OptionalDir write(const std::string& path, const MergedDir& directory, const Entry& entry,
+                    const OptionalDir& parent) {
+    if (entry.is_whiteout()) {
+      if (source_.direct || (parent && parent->find(entry.name))) write_whiteout(path, entry);
+    } else if (entry.is_directory()) {
+      MergedDir inside = directory.open(entry);
+      write_directory(path, entry, inside.opaque());
+      return inside;
+    } else if (S_ISSOCK(entry.info.st_mode)) {
+      ++sockets_;  // means nothing without the process that bound it, and no tar type exists for it
+    } else if (!write_hard_link(path, entry)) {
+      write_object(path, entry);
+    }
+    return std::nullopt;
+  }
+
+  TarEntry header(std::string name, const struct stat& info) const {
+    TarEntry out;
+    out.name = std::move(name);
+    out.type = tar_type(info.st_mode);
+    out.mode = info.st_mode & 07777;
+    out.uid = container_id(maps_.uids, info.st_uid, "uid");
+    out.gid = container_id(maps_.gids, info.st_gid, "gid");
+    out.mtime.seconds = info.st_mtim.tv_sec;  // whole seconds, as Docker writes them
+    return out;
+  }
+
+  void add_xattrs(TarEntry& out, const Entry& entry) const {
+    const xattr::At file{entry.dirfd, entry.name};
+    for (const std::string& name : xattr::list(file)) {
+      if (name == whiteout::kMetacopyXattr) {
+        throw Error(
+            ErrorKind::Unsupported,
+            "this file was copied up under overlay's metacopy=on; its data is in another layer");
+      }
+      if (!belongs_in_tar(name)) continue;
+      const auto value = xattr::get(file, name.c_str());
+      if (!value) continue;  // removed meanwhile
+      out.xattrs[name] = name == capability::kXattr ? capability::for_tar(*value) : *value;
+    }
+  }
+
+  void write_whiteout(const std::string& path, const Entry& entry) {
+    TarEntry out;
+    const size_t slash = path.size() - entry.name.size();
+    out.name = path.substr(0, slash) + whiteout::marker_for(entry.name);
+    out.mode = 0600;
+    // The kernel makes whiteouts as host root, whom a map need not know.
+    out.uid = maps_.uids.to_container(entry.info.st_uid).value_or(0);
+    out.gid = maps_.gids.to_container(entry.info.st_gid).value_or(0);
+    out.mtime.seconds = entry.info.st_mtim.tv_sec;
+    tar_.begin(out);
+  }
+
+  void write_directory(const std::string& path, const Entry& entry, bool opaque) {
+    TarEntry out = header(path + "/", entry.info);
+    add_xattrs(out, entry);
+    tar_.begin(out);
+    if (!opaque || !is_relative()) return;
+    TarEntry marker;
+    marker.name = path + "/" + std::string(whiteout::kOpaqueMarker);
+    marker.mode = out.mode & 0777;
+    marker.uid = out.uid;
+    marker.gid = out.gid;
+    tar_.begin(marker);
+  }
+
+  // A whole file system has nothing below it to hide.
+  bool is_relative() const { return source_.direct || source_.parent; }
+
+  // True when this inode went out before under another name.
+  bool write_hard_link(const std::string& path, const Entry& entry) {
+    if (entry.info.st_nlink < 2) return false;
+    const auto [first, is_new] = links_.try_emplace(inode_of(entry.info), path);
+    if (is_new) return false;
+    TarEntry out = header(path, entry.info);
+    out.type = TarType::HardLink;
+    out.link_name = first->second;
+    if (S_ISREG(entry.info.st_mode)) add_xattrs(out, entry);
+    tar_.begin(out);
+    return true;
+  }
+
+  void write_object(const std::string& path, const Entry& entry) {
+    if (S_ISREG(entry.info.st_mode)) return write_file(path, entry);
+    TarEntry out = header(path, entry.info);
+    if (out.type == TarType::Symlink) out.link_name = sys::readlinkat(entry.dirfd, entry.name);
+    if (out.type == TarType::CharDevice || out.type == TarType::BlockDevice) {
+      out.dev_major = major(entry.info.st_rdev);
+      out.dev_minor = minor(entry.info.st_rdev);
+    }
+    tar_.begin(out);
+  }
+
+  void write_file(const std::string& path, const Entry& entry) {
+    const UniqueFd fd = sys::openat(entry.dirfd, entry.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const struct stat info = sys::fstat(fd.get());
+    if (!S_ISREG(info.st_mode)) throw Error(ErrorKind::Busy, "changed its type while being read");
+    TarEntry out = header(path, info);
+    out.size = static_cast<uint64_t>(info.st_size);
+    add_xattrs(out, entry);
+    tar_.begin(out);
+    copy_data(fd.get());
+  }
+
+  // A file that grows meanwhile gives the bytes it had when its header was written; one that
+  // shrinks cannot be told truthfully any more.
+  void copy_data(int fd) {
+    while (tar_.remaining() > 0) {
+      const size_t want = static_cast<size_t>(std::min<uint64_t>(buffer_.size(), tar_.remaining()));
+      const size_t got = sys::read_full(fd, std::span(buffer_).first(want));
+      if (got == 0) throw Error(ErrorKind::Busy, "became shorter while being read");
+      tar_.data(std::span(buffer_).first(got));
+    }
+  }
+
+  const DiffSource& source_;
+  const IdMaps& maps_;
+  TarWriter tar_;
+  std::map<Inode, std::string> links_;
+  std::vector<std::byte> buffer_ = std::vector<std::byte>(kCopyBuffer);
+  size_t sockets_ = 0;
+};
+
+// -------------------------------------------------------------------------------------- changes
+
+bool same_mtime(const timespec& a, const timespec& b) {
+  if (a.tv_sec != b.tv_sec) return false;
+  // Tars carry whole seconds, so a side without nanoseconds may be the other after a round trip.
+  return a.tv_nsec == b.tv_nsec || a.tv_nsec == 0 || b.tv_nsec == 0;
+}
+
+std::optional<std::string> capability_of(const Entry& entry) {
+  if (!S_ISREG(entry.info.st_mode)) return std::nullopt;
+  return xattr::get({entry.dirfd, entry.name}, capability::kXattr);
+}
+
+bool same(const Entry& a, const Entry& b) {
+  const struct stat &x = a.info, &y = b.info;
+  if (x.st_mode != y.st_mode || x.st_uid != y.st_uid || x.st_gid != y.st_gid ||
+      x.st_rdev != y.st_rdev)
+    return false;
+  if (S_ISDIR(x.st_mode)) return true;
+  return x.st_size == y.st_size && same_mtime(x.st_mtim, y.st_mtim) &&
+         capability_of(a) == capability_of(b);
+}
+
+class ChangeList {
+ public:
+  // True when anything in or below this directory changed. `cut_off`: a directory above is opaque,
+  // so nothing of the parent shows here either.
+  bool compare(const std::string& prefix, const MergedDir& upper, const OptionalDir& parent,
+               bool cut_off) {
+    const size_t before = changes_.size();
+    cut_off = cut_off || upper.opaque();
+    std::unordered_set<std::string> upper_names;
+    for (const Entry& entry : upper.list()) {
+      if (cut_off && !entry.is_whiteout()) upper_names.insert(entry.name);
+      compare_entry(prefix + entry.name, upper, entry, parent, cut_off);
+    }
+    if (cut_off && parent) add_hidden(prefix, upper_names, *parent);
+    return changes_.size() != before;
+  }
+
+  std::vector<Change> take() {
+    std::sort(changes_.begin(), changes_.end(),
+              [](const Change& a, const Change& b) { return a.path < b.path; });
+    return std::move(changes_);
+  }
+
+ private:
+  void compare_entry(const std::string& path, const MergedDir& upper, const Entry& entry,
+                     const OptionalDir& parent, bool cut_off) {
+    const std::optional<Entry> below = parent ? parent->find(entry.name) : std::nullopt;
+    if (entry.is_whiteout()) {
+      // Where everything is hidden anyway, add_hidden finds it.
+      if (below && !cut_off) changes_.push_back({path, ChangeKind::Delete});
+      return;
+    }
+    const bool changed = !below || !same(entry, *below);
+    const ChangeKind kind = below ? ChangeKind::Modify : ChangeKind::Add;
+    const bool changed_inside =
+        entry.is_directory() &&
+        compare(path + "/", upper.open(entry), parent_directory(parent, entry.name), cut_off);
+    if (changed || changed_inside) changes_.push_back({path, kind});
+  }
+
+  // What the parent has in a directory where the layer hides it all, and the layer has not.
+  void add_hidden(const std::string& prefix, const std::unordered_set<std::string>& upper_names,
+                  const MergedDir& parent) {
+    for (const Entry& entry : parent.list()) {
+      if (entry.is_whiteout() || upper_names.contains(entry.name)) continue;
+      changes_.push_back({prefix + entry.name, ChangeKind::Delete});
+    }
+  }
+
+  std::vector<Change> changes_;
+};
+
+// ----------------------------------------------------------------------------------------- size
+
+class SizeSum {
+ public:
+  void add(const MergedDir& directory) {
+    for (const Entry& entry : directory.list()) {
+      if (entry.is_directory()) {
+        add(directory.open(entry));
+      } else if (entry.info.st_nlink < 2 || seen_.insert(inode_of(entry.info)).second) {
+        total_ += entry.info.st_size;
+      }
+    }
+  }
+  int64_t total() const { return total_; }
+
+ private:
+  std::set<Inode> seen_;
+  int64_t total_ = 0;
+};
+
+}  // namespace
+
+void write_layer_tar(const DiffSource& source, const IdMaps& maps, Observer& observer,
+                     ByteSink& sink) {
+  TarExport tar(source, maps, sink);
+  tar.run();
+  if (tar.sockets() > 0) {
+    observer.note(NoteLevel::Info,
+                  "left " + std::to_string(tar.sockets()) + " sockets out of a diff");
+  }
+}
+
+std::vector<Change> list_changes(const DiffSource& source) {
+  ChangeList list;
+  list.compare("/", source.upper, source.parent, false);
+  return list.take();
+}
+
+int64_t measure(const DiffSource& source) {
+  SizeSum sum;
+  sum.add(source.upper);
+  return sum.total();
+}
+
+}  // namespace overlayd

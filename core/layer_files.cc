@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layer_files.h"
+
+#include <fcntl.h>
+
+#include "core/error.h"
+#include "core/layout.h"
+#include "core/sys.h"
+
+namespace overlayd {
+namespace {
+
+constexpr mode_t kLayerMode = 0710;    // container root may pass through, by group
+constexpr mode_t kContentMode = 0755;  // becomes the root directory of containers
+constexpr mode_t kPrivateMode = 0700;
+
+UniqueFd make_directory(int dirfd, const std::string& name, mode_t mode, uid_t uid, gid_t gid) {
+  if (!sys::mkdirat(dirfd, name, mode)) return {};
+  UniqueFd fd = sys::openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  sys::fchown(fd.get(), uid, gid);
+  return fd;
+}
+
+void write_new_file(int dirfd, const std::string& name, std::string_view content, mode_t mode) {
+  const UniqueFd fd = sys::openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  sys::fchmod(fd.get(), mode);
+  sys::write_full(fd.get(), std::as_bytes(std::span(content.data(), content.size())));
+}
+
+bool present(int dirfd, const char* name) {
+  return sys::try_fstatat(dirfd, name).has_value();
+}
+
+}  // namespace
+
+LayerRecord read_layer(int home, const LayerId& id) {
+  const UniqueFd layer = sys::openat(home, id.str(), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  LayerRecord record;
+  if (!present(layer.get(), layout::kDiff)) {
+    throw Error(ErrorKind::Corrupt, "it has no 'diff' directory");
+  }
+  record.link = sys::try_read_file(layer.get(), layout::kLink, layout::kLinkLength).value_or("");
+  if (!layout::is_link(record.link)) {
+    throw Error(ErrorKind::Corrupt, "its 'link' file is missing or damaged");
+  }
+  if (const auto lower = sys::try_read_file(layer.get(), layout::kLower, layout::kMaxLowerFile)) {
+    record.lowers = layout::parse_lower(*lower);
+  }
+  record.committed = present(layer.get(), layout::kCommitted);
+  record.partial = present(layer.get(), layout::kPartial);
+  return record;
+}
+
+void stage_layer(int home, const std::string& directory, const LayerRecord& record,
+                 const LayerOwner& owner) {
+  const UniqueFd layer = make_directory(home, directory, kLayerMode, ::geteuid(), owner.root_gid);
+  if (!layer) throw SysError(EEXIST, "make directory " + quoted(directory));
+  make_content_directory(layer.get(), layout::kDiff, owner);
+  write_new_file(layer.get(), layout::kLink, record.link, 0644);
+  if (record.lowers.empty()) return;
+  write_new_file(layer.get(), layout::kLower, layout::format_lower(record.lowers), 0644);
+  make_private_directory(layer.get(), layout::kWork, owner);
+}
+
+void make_content_directory(int dirfd, const std::string& name, const LayerOwner& owner) {
+  if (!make_directory(dirfd, name, kContentMode, owner.root_uid, owner.root_gid)) {
+    throw SysError(EEXIST, "make directory " + quoted(name));
+  }
+}
+
+bool make_private_directory(int dirfd, const std::string& name, const LayerOwner& owner) {
+  return static_cast<bool>(
+      make_directory(dirfd, name, kPrivateMode, owner.root_uid, owner.root_gid));
+}
+
+bool mark_committed(int home, const LayerId& id) {
+  const std::string path = layout::in_layer(id, layout::kCommitted);
+  if (sys::try_fstatat(home, path)) return false;
+  write_new_file(home, path, "", 0600);
+  return true;
+}
+
+void unmark_committed(int home, const LayerId& id) {
+  sys::unlinkat(home, layout::in_layer(id, layout::kCommitted), 0);
+}
+
+}  // namespace overlayd

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LayerFiles: the small files that make a directory a layer (see core/layout.h), read and written.
+// Knows nothing of mounts, counts or other layers' state. Any thread; the caller serialises changes
+// to one layer.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "core/id_map.h"
+#include "core/layer_id.h"
+
+namespace overlayd {
+
+/// What a layer's own files say.
+struct LayerRecord {
+  std::string link;
+  std::vector<std::string> lowers;  ///< links, nearest parent first; empty: no parent
+  bool committed = false;
+  bool partial = false;  ///< an ApplyDiff is under way or did not finish
+};
+
+/// Owners and modes of what the store makes, from the id maps and the process.
+struct LayerOwner {
+  uid_t root_uid = 0;  ///< container root on disk
+  gid_t root_gid = 0;
+};
+
+/// Reads <id>/… below `home`. Error(Corrupt) says which file is damaged and how; Error(NotFound)
+/// when there is no such directory.
+LayerRecord read_layer(int home, const LayerId& id);
+
+/// Makes a complete empty layer as <home>/<directory>, somewhere outside the layers' own names.
+/// Leaves what it made on failure: staging is swept by its owner.
+void stage_layer(int home, const std::string& directory, const LayerRecord& record,
+                 const LayerOwner& owner);
+
+/// Makes the directory that holds a layer's content, with the mode and owner that an empty one has.
+void make_content_directory(int dirfd, const std::string& name, const LayerOwner& owner);
+
+/// Makes a directory 0700 that container root owns (work, merged). True when it was not there.
+bool make_private_directory(int dirfd, const std::string& name, const LayerOwner& owner);
+
+/// Marks the layer as a parent. True when it was not marked before.
+bool mark_committed(int home, const LayerId& id);
+void unmark_committed(int home, const LayerId& id);
+
+}  // namespace overlayd

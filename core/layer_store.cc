@@ -1,0 +1,629 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layer_store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "core/error.h"
+#include "core/filesystem.h"
+#include "core/layer_apply.h"
+#include "core/layer_diff.h"
+#include "core/layer_files.h"
+#include "core/layer_table.h"
+#include "core/layout.h"
+#include "core/mount.h"
+#include "core/mount_ledger.h"
+#include "core/mountinfo.h"
+#include "core/overlay.h"
+#include "core/overlay_support.h"
+#include "core/scope_exit.h"
+#include "core/store_options.h"
+#include "core/sys.h"
+#include "core/trash.h"
+
+namespace overlayd {
+namespace {
+
+/// How long remove() waits for an ApplyDiff on the layer to notice that its sender is gone.
+constexpr std::chrono::seconds kFillingPatience{10};
+
+std::string layer_name(const LayerId& id) {
+  return "layer " + quoted(id.str());
+}
+
+class OverlayLayerStore final : public LayerStore {
+ public:
+  OverlayLayerStore(StoreConfig config, Observer& observer);
+
+  const StoreConfig& config() const override { return config_; }
+  void create(const LayerId& id, const LayerId* parent, const CreateOptions& options) override;
+  void remove(const LayerId& id) override;
+  std::filesystem::path get(const LayerId& id, const std::string& mount_label) override;
+  void put(const LayerId& id) override;
+  bool exists(const LayerId& id) const override { return table_.find(id) != nullptr; }
+  LayerMetadata metadata(const LayerId& id) const override;
+  StoreStatus status() const override;
+  bool idle() const override;
+  void cleanup() override;
+  std::unique_ptr<LayerDiff> diff(const LayerId& id, const LayerId* parent) override;
+  std::vector<Change> changes(const LayerId& id, const LayerId* parent) const override;
+  int64_t diff_size(const LayerId& id, const LayerId* parent) const override;
+  int64_t apply_diff(const LayerId& id, const LayerId* parent, ByteSource& source) override;
+
+ private:
+  using LayerPtr = std::shared_ptr<Layer>;
+  using Lock = std::unique_lock<std::mutex>;
+
+  // Opening.
+  void make_directories();
+  void take_lock();
+  void sweep_staging();
+  void adopt_mounts();
+
+  // Looking up. `usable` throws unless the layer can serve everything; call with its lock held.
+  LayerPtr require(const LayerId& id) const;
+  static void check_usable(const Layer& layer);
+  std::filesystem::path path_of(const LayerId& id, const char* name) const {
+    return config_.home / id.str() / name;
+  }
+
+  // Creating.
+  bool adopt_child(Layer& parent);
+  void disown_child(Layer& parent, bool marked);
+  void publish(const LayerId& id, const std::string& staged, const std::string& link);
+
+  // Mounting; all with the layer's lock held.
+  void notice_foreign_unmount(Layer& layer);
+  void mount(Layer& layer, const std::string& mount_label);
+  OverlaySpec overlay_spec(const Layer& layer, const std::string& mount_label) const;
+  bool is_someones_root(const Layer& layer) const;
+  void release_unheld(Layer& layer);
+  void unmount(Layer& layer);
+
+  // Streams.
+  UniqueFd open_content(const Layer& layer) const;
+  MergedDir open_stack(const Layer& nearest) const;
+  DiffSource open_source(const LayerId& id, const LayerId* parent) const;
+  void begin_filling(Layer& layer, const LayerId* parent);
+  void finish_filling(Layer& layer);
+  void abandon_filling(Layer& layer) noexcept;
+
+  class Diff;
+
+  const StoreConfig config_;
+  Observer& observer_;
+  const StoreOptions options_;
+  LayerOwner owner_;
+  UniqueFd home_;
+  UniqueFd lock_;
+  OverlaySupport overlay_;
+  MountLedger ledger_;
+  LayerTable table_;
+  mutable std::atomic<size_t> streams_ = 0;
+  std::optional<Trash> trash_;
+};
+
+// --------------------------------------------------------------------------------------- opening
+
+OverlayLayerStore::OverlayLayerStore(StoreConfig config, Observer& observer)
+    : config_(std::move(config)),
+      observer_(observer),
+      options_(parse_store_options(config_.options)),
+      owner_{config_.id_maps.root_uid(), config_.id_maps.root_gid()},
+      ledger_(config_.state_dir) {
+  make_directories();
+  take_lock();
+  overlay_ = probe_overlay(sys::open_path_dir(home_.get(), layout::kStagingDirectory).get(),
+                           config_.mount_method);
+  trash_.emplace(sys::open_path_dir(home_.get(), layout::kTrashDirectory), observer_);
+  sweep_staging();
+  table_.load(home_.get(), observer_);
+  adopt_mounts();
+}
+
+void OverlayLayerStore::make_directories() {
+  if (!config_.home.is_absolute()) {
+    throw Error(ErrorKind::InvalidArgument,
+                "home " + quoted(config_.home.string()) + " is not absolute");
+  }
+  std::error_code error;
+  std::filesystem::create_directories(config_.home, error);
+  if (error) throw SysError(error.value(), "make the home directory");
+  home_ = sys::openat(AT_FDCWD, config_.home.string(), O_RDONLY | O_DIRECTORY);
+  sys::fchown(home_.get(), ::geteuid(), owner_.root_gid);
+  sys::fchmod(home_.get(), 0710);
+  for (const char* directory : {layout::kLinkDirectory, layout::kOwnDirectory,
+                                layout::kStagingDirectory, layout::kTrashDirectory}) {
+    sys::mkdirat(home_.get(), directory, 0700);
+  }
+}
+
+void OverlayLayerStore::take_lock() {
+  lock_ = sys::openat(home_.get(), layout::kLockFile, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    throw_errno(
+        [&] { return "another process serves the store in " + quoted(config_.home.string()); });
+  }
+}
+
+void OverlayLayerStore::sweep_staging() {
+  const UniqueFd staging = sys::open_path_dir(home_.get(), layout::kStagingDirectory);
+  for (const sys::DirEntry& entry : sys::list_directory(staging.get())) {
+    trash_->take(staging.get(), entry.name);
+    observer_.note(NoteLevel::Info, "swept an unfinished layer out of staging");
+  }
+}
+
+// The kernel says what is mounted, the ledger how often it is held.
+void OverlayLayerStore::adopt_mounts() {
+  const auto recorded = ledger_.load();
+  // The mount table shows resolved paths; the home we were given may go through symlinks.
+  const std::string prefix = sys::readlinkat(AT_FDCWD, sys::fd_path(home_.get())) + "/";
+  for (const MountEntry& entry : read_mountinfo()) {
+    if (!entry.mount_point.starts_with(prefix)) continue;
+    const std::filesystem::path below = entry.mount_point.substr(prefix.size());
+    const std::string name = below.parent_path().string();
+    const LayerPtr layer = below.filename() == layout::kMerged ? table_.find(name) : nullptr;
+    if (!layer) {
+      observer_.note(NoteLevel::Warning, "a mount that is no layer's lies in the store, on " +
+                                             quoted(entry.mount_point) + "; it is left alone");
+      continue;
+    }
+    layer->mounted = true;
+    const auto count = recorded.find(layer->id);
+    layer->holders = count == recorded.end() ? 0 : count->second;
+  }
+  for (const auto& [id, count] : recorded) {
+    const LayerPtr layer = table_.find(id);
+    if (!layer || !layer->mounted) ledger_.forget(id);
+  }
+}
+
+// ------------------------------------------------------------------------------------ looking up
+
+OverlayLayerStore::LayerPtr OverlayLayerStore::require(const LayerId& id) const {
+  if (LayerPtr layer = table_.find(id)) return layer;
+  throw Error(ErrorKind::NotFound, "there is no " + layer_name(id));
+}
+
+void OverlayLayerStore::check_usable(const Layer& layer) {
+  const std::string name = layer_name(layer.id);
+  if (layer.removed) throw Error(ErrorKind::NotFound, "there is no " + name);
+  if (!layer.damage.empty()) {
+    throw Error(ErrorKind::Corrupt, name + " is damaged and can only be removed: " + layer.damage);
+  }
+  if (layer.filling) throw Error(ErrorKind::Busy, name + " is being filled by an ApplyDiff");
+  if (layer.unfinished) {
+    throw Error(ErrorKind::Corrupt, name + " can only be removed: its ApplyDiff did not finish");
+  }
+}
+
+LayerMetadata OverlayLayerStore::metadata(const LayerId& id) const {
+  const LayerPtr layer = require(id);
+  LayerMetadata metadata{.upper = path_of(id, layout::kDiff),
+                         .work = path_of(id, layout::kWork),
+                         .merged = path_of(id, layout::kMerged),
+                         .lowers = {}};
+  for (const Layer* below = layer->parent.get(); below != nullptr; below = below->parent.get()) {
+    metadata.lowers.push_back(path_of(below->id, layout::kDiff));
+  }
+  return metadata;
+}
+
+StoreStatus OverlayLayerStore::status() const {
+  StoreStatus status{.backing_filesystem = filesystem_name(home_.get()),
+                     .supports_d_type = true,  // probe_overlay refuses to start without
+                     .mount_method = overlay_.method,
+                     .max_lowers = overlay_.max_lowers,
+                     .layers = 0,
+                     .mounted = 0};
+  for (const LayerPtr& layer : table_.all()) {
+    const Lock lock(layer->mutex);
+    ++status.layers;
+    if (layer->mounted) ++status.mounted;
+  }
+  return status;
+}
+
+bool OverlayLayerStore::idle() const {
+  if (streams_ > 0) return false;
+  for (const LayerPtr& layer : table_.all()) {
+    const Lock lock(layer->mutex);
+    if (layer->mounted || layer->holders > 0 || layer->filling) return false;
+  }
+  return true;
+}
+
+// ---------------------------------------------------------------------------- creating, removing
+
+void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
+                               const CreateOptions& options) {
+  check_create_options(options);
+  if (table_.find(id)) throw Error(ErrorKind::AlreadyExists, layer_name(id) + " exists already");
+  const LayerPtr parent = parent_id ? require(*parent_id) : nullptr;
+  if (parent && parent->depth + 1 > overlay_.max_lowers) {
+    throw Error(ErrorKind::InvalidArgument,
+                "max depth exceeded: " + layer_name(id) + " would lie on " +
+                    std::to_string(parent->depth + 1) + " layers, and no more than " +
+                    std::to_string(overlay_.max_lowers) + " can be mounted");
+  }
+  const std::string link = layout::random_link();
+  const std::string staged = std::string(layout::kStagingDirectory) + "/" + layout::random_name();
+  ScopeExit unstage([&] {
+    try {
+      trash_->take(home_.get(), staged);
+    } catch (const Error& error) {
+      observer_.note(NoteLevel::Warning,
+                     "left a staged layer behind: " + std::string(error.what()));
+    }
+  });
+  LayerRecord record{.link = link, .lowers = {}, .committed = false, .partial = false};
+  if (parent) record.lowers = parent->links();
+  stage_layer(home_.get(), staged, record, owner_);
+
+  const bool marked = parent && adopt_child(*parent);
+  ScopeExit disown([&] {
+    if (parent) disown_child(*parent, marked);
+  });
+  publish(id, staged, link);  // commit point
+  unstage.dismiss();
+  disown.dismiss();
+  table_.insert(std::make_shared<Layer>(id, link, parent));
+}
+
+// From here on the parent is read-only and cannot be removed. True when that is new to it.
+bool OverlayLayerStore::adopt_child(Layer& parent) {
+  const Lock lock(parent.mutex);
+  check_usable(parent);
+  const bool marked = !parent.committed && mark_committed(home_.get(), parent.id);
+  parent.committed = true;
+  ++parent.children;
+  return marked;
+}
+
+void OverlayLayerStore::disown_child(Layer& parent, bool marked) {
+  const Lock lock(parent.mutex);
+  --parent.children;
+  if (!marked || parent.children > 0) return;
+  try {
+    unmark_committed(home_.get(), parent.id);
+    parent.committed = false;
+  } catch (const Error& error) {
+    observer_.note(NoteLevel::Warning, layer_name(parent.id) + " stays read-only: " + error.what());
+  }
+}
+
+void OverlayLayerStore::publish(const LayerId& id, const std::string& staged,
+                                const std::string& link) {
+  sys::symlinkat(layout::link_target(id), home_.get(), layout::link_path(link));
+  ScopeExit unlink([&] { ::unlinkat(home_.get(), layout::link_path(link).c_str(), 0); });
+  try {
+    sys::renameat(home_.get(), staged, home_.get(), id.str(), RENAME_NOREPLACE);
+  } catch (const SysError& error) {
+    if (error.errnum() != EEXIST) throw;
+    throw Error(ErrorKind::AlreadyExists, layer_name(id) + " exists already");
+  }
+  unlink.dismiss();
+}
+
+void OverlayLayerStore::remove(const LayerId& id) {
+  const LayerPtr layer = table_.find(id);
+  if (!layer) return;
+  {
+    Lock lock(layer->mutex);
+    if (!layer->filled.wait_for(lock, kFillingPatience, [&] { return !layer->filling; })) {
+      throw Error(ErrorKind::Busy, layer_name(id) + " is being filled by an ApplyDiff");
+    }
+    if (layer->removed) return;
+    if (layer->children > 0) {
+      throw Error(ErrorKind::Busy, layer_name(id) + " lies under " +
+                                       std::to_string(layer->children) + " other layers");
+    }
+    unmount(*layer);
+    trash_->take(home_.get(), id.str());  // commit point
+    layer->removed = true;
+  }
+  table_.erase(layer);
+  if (!layer->link.empty()) sys::unlinkat(home_.get(), layout::link_path(layer->link), 0);
+  if (layer->parent) {
+    const Lock lock(layer->parent->mutex);
+    --layer->parent->children;
+  }
+}
+
+// -------------------------------------------------------------------------------------- mounting
+
+std::filesystem::path OverlayLayerStore::get(const LayerId& id, const std::string& mount_label) {
+  const LayerPtr layer = require(id);
+  const Lock lock(layer->mutex);
+  check_usable(*layer);
+  notice_foreign_unmount(*layer);
+  // A layer on nothing needs no overlay. Once it has children it is shown read-only, but not to
+  // those who hold it already: their path must stay.
+  const bool plain = !layer->parent && !layer->mounted && (!layer->committed || layer->holders > 0);
+  if (plain) {
+    ++layer->holders;
+    return path_of(id, layout::kDiff);
+  }
+  // Recorded before it is true: a kill in between must not lose a holder.
+  ledger_.record(id, layer->holders + 1);
+  if (!layer->mounted) {
+    ScopeExit forget([&] { ledger_.forget(id); });
+    with_context("mount " + layer_name(id), [&] { mount(*layer, mount_label); });
+    forget.dismiss();
+    layer->mounted = true;
+  }
+  ++layer->holders;
+  return path_of(id, layout::kMerged);
+}
+
+void OverlayLayerStore::notice_foreign_unmount(Layer& layer) {
+  if (!layer.mounted || is_mount_point(home_.get(), layout::in_layer(layer.id, layout::kMerged)))
+    return;
+  observer_.note(NoteLevel::Warning, layer_name(layer.id) + " was unmounted by somebody else");
+  layer.mounted = false;
+  layer.holders = 0;
+  ledger_.forget(layer.id);
+}
+
+void OverlayLayerStore::mount(Layer& layer, const std::string& mount_label) {
+  const std::string merged = layout::in_layer(layer.id, layout::kMerged);
+  make_private_directory(home_.get(), merged, owner_);
+  ScopeExit remove_merged([&] { ::unlinkat(home_.get(), merged.c_str(), AT_REMOVEDIR); });
+  const OverlaySpec spec = overlay_spec(layer, mount_label);
+  mount_overlay(home_.get(), spec, merged, overlay_);
+  remove_merged.dismiss();
+  if (spec.upper && (owner_.root_uid != 0 || owner_.root_gid != 0)) {
+    // The kernel made it as host root; Docker hands it to container root, and so does its remover.
+    const UniqueFd inner =
+        sys::openat(home_.get(), layout::in_layer(layer.id, layout::kWork) + "/work",
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    sys::fchown(inner.get(), owner_.root_uid, owner_.root_gid);
+  }
+}
+
+OverlaySpec OverlayLayerStore::overlay_spec(const Layer& layer,
+                                            const std::string& mount_label) const {
+  OverlaySpec spec;
+  spec.mount_label = mount_label;
+  const OverlayLayer content{.path = layout::in_layer(layer.id, layout::kDiff), .fd = -1};
+  if (layer.committed) {
+    spec.lowers.push_back(content);
+  } else {
+    spec.upper = content;
+    spec.work = OverlayLayer{.path = layout::in_layer(layer.id, layout::kWork), .fd = -1};
+  }
+  for (const Layer* below = layer.parent.get(); below != nullptr; below = below->parent.get()) {
+    spec.lowers.push_back({.path = layout::link_path(below->link), .fd = -1});
+  }
+  return spec;
+}
+
+void OverlayLayerStore::put(const LayerId& id) {
+  const LayerPtr layer = table_.find(id);
+  if (!layer) return;
+  const Lock lock(layer->mutex);
+  if (layer->removed) return;
+  if (layer->holders > 0) --layer->holders;
+  if (!layer->mounted) return;
+  if (layer->holders > 0) {
+    ledger_.record(id, layer->holders);
+  } else {
+    release_unheld(*layer);
+  }
+}
+
+// Counts can be wrong (a Put too many, a ledger lost); a process that has the layer as its root
+// directory is proof that it is in use. The next Put, Cleanup or Remove tries again.
+void OverlayLayerStore::release_unheld(Layer& layer) {
+  if (is_someones_root(layer)) {
+    observer_.note(NoteLevel::Warning,
+                   layer_name(layer.id) +
+                       " stays mounted: nobody holds it, but a process has it as "
+                       "its root directory");
+    ledger_.record(layer.id, 0);
+    return;
+  }
+  unmount(layer);
+}
+
+bool OverlayLayerStore::is_someones_root(const Layer& layer) const {
+  const auto info = sys::try_fstatat(home_.get(), layout::in_layer(layer.id, layout::kMerged));
+  if (!info) return false;
+  // A lone layer is a bind mount, whose device is that of the whole store.
+  return layer.parent ? any_process_rooted_in(info->st_dev)
+                      : any_process_rooted_in(info->st_dev, info->st_ino);
+}
+
+void OverlayLayerStore::unmount(Layer& layer) {
+  const std::string merged = layout::in_layer(layer.id, layout::kMerged);
+  // More than one only if somebody mounted on top; all of it is in the way of a removal.
+  while (unmount_lazily(home_.get(), merged)) {
+  }
+  layer.mounted = false;
+  layer.holders = 0;
+  ledger_.forget(layer.id);
+  try {
+    sys::unlinkat(home_.get(), merged, AT_REMOVEDIR);
+  } catch (const SysError& error) {
+    observer_.note(NoteLevel::Warning, "left the mount point behind: " + std::string(error.what()));
+  }
+}
+
+void OverlayLayerStore::cleanup() {
+  size_t held = 0;
+  for (const LayerPtr& layer : table_.all()) {
+    const Lock lock(layer->mutex);
+    if (layer->removed || !layer->mounted) continue;
+    if (layer->holders > 0) {
+      ++held;
+    } else {
+      release_unheld(*layer);
+    }
+  }
+  if (held > 0) {
+    observer_.note(NoteLevel::Info,
+                   std::to_string(held) + " layers are still held and stay mounted");
+  }
+}
+
+// --------------------------------------------------------------------------------------- streams
+
+/// Counts a stream for idle() while it lives.
+class StreamGuard {
+ public:
+  explicit StreamGuard(std::atomic<size_t>& count) : count_(&count) { ++count; }
+  StreamGuard(StreamGuard&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  StreamGuard& operator=(StreamGuard&&) = delete;
+  ~StreamGuard() {
+    if (count_) --*count_;
+  }
+
+ private:
+  std::atomic<size_t>* count_;
+};
+
+class OverlayLayerStore::Diff final : public LayerDiff {
+ public:
+  Diff(const OverlayLayerStore& store, const LayerId& id, DiffSource source)
+      : store_(store), id_(id), source_(std::move(source)), guard_(store.streams_) {}
+
+  void write_to(ByteSink& sink) override {
+    with_context("diff of " + layer_name(id_),
+                 [&] { write_layer_tar(source_, store_.config_.id_maps, store_.observer_, sink); });
+  }
+
+ private:
+  const OverlayLayerStore& store_;
+  LayerId id_;
+  DiffSource source_;
+  StreamGuard guard_;
+};
+
+UniqueFd OverlayLayerStore::open_content(const Layer& layer) const {
+  return sys::openat(home_.get(), layout::in_layer(layer.id, layout::kDiff),
+                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
+MergedDir OverlayLayerStore::open_stack(const Layer& nearest) const {
+  std::vector<UniqueFd> layers;
+  for (const Layer* layer : nearest.chain()) layers.push_back(open_content(*layer));
+  return MergedDir(std::move(layers));
+}
+
+DiffSource OverlayLayerStore::open_source(const LayerId& id, const LayerId* parent) const {
+  const LayerPtr layer = require(id);
+  {
+    const Lock lock(layer->mutex);
+    check_usable(*layer);
+  }
+  if (!parent) {
+    return {
+        .upper = open_stack(*layer), .parent = std::nullopt, .direct = layer->parent == nullptr};
+  }
+  std::vector<UniqueFd> above;
+  for (const Layer* at = layer.get(); at != nullptr; at = at->parent.get()) {
+    if (at->id == *parent && !above.empty()) {
+      const bool direct = above.size() == 1;
+      return {.upper = MergedDir(std::move(above)), .parent = open_stack(*at), .direct = direct};
+    }
+    above.push_back(open_content(*at));
+  }
+  require(*parent);
+  throw Error(ErrorKind::InvalidArgument,
+              layer_name(*parent) + " is not an ancestor of " + layer_name(id));
+}
+
+std::unique_ptr<LayerDiff> OverlayLayerStore::diff(const LayerId& id, const LayerId* parent) {
+  return std::make_unique<Diff>(*this, id, open_source(id, parent));
+}
+
+std::vector<Change> OverlayLayerStore::changes(const LayerId& id, const LayerId* parent) const {
+  return with_context("changes of " + layer_name(id), [&] {
+    const StreamGuard guard(streams_);
+    return list_changes(open_source(id, parent));
+  });
+}
+
+int64_t OverlayLayerStore::diff_size(const LayerId& id, const LayerId* parent) const {
+  return with_context("size of " + layer_name(id), [&] {
+    const StreamGuard guard(streams_);
+    return measure(open_source(id, parent));
+  });
+}
+
+int64_t OverlayLayerStore::apply_diff(const LayerId& id, const LayerId* parent,
+                                      ByteSource& source) {
+  const LayerPtr layer = require(id);
+  const StreamGuard guard(streams_);
+  begin_filling(*layer, parent);
+  ScopeExit abandon([&] { abandon_filling(*layer); });
+  const int64_t size = with_context("apply " + layer_name(id), [&] {
+    const UniqueFd root = sys::openat(home_.get(), layout::in_layer(id, layout::kPartial),
+                                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    return apply_layer_tar(root.get(), config_.id_maps, source);
+  });
+  finish_filling(*layer);
+  abandon.dismiss();
+  return size;
+}
+
+void OverlayLayerStore::begin_filling(Layer& layer, const LayerId* parent) {
+  const Lock lock(layer.mutex);
+  check_usable(layer);
+  const std::string name = layer_name(layer.id);
+  if (parent && (!layer.parent || layer.parent->id != *parent)) {
+    throw Error(ErrorKind::InvalidArgument, layer_name(*parent) + " is not the parent of " + name);
+  }
+  if (layer.committed) throw Error(ErrorKind::Busy, name + " has children and is read-only");
+  if (layer.mounted || layer.holders > 0) throw Error(ErrorKind::Busy, name + " is in use");
+  if (!sys::list_directory(open_content(layer).get()).empty()) {
+    throw Error(ErrorKind::InvalidArgument, name + " has content already");
+  }
+  make_content_directory(home_.get(), layout::in_layer(layer.id, layout::kPartial), owner_);
+  layer.filling = layer.unfinished = true;
+}
+
+void OverlayLayerStore::finish_filling(Layer& layer) {
+  const Lock lock(layer.mutex);
+  // Commit point. rename(2) replaces an empty directory and refuses any other.
+  sys::renameat(home_.get(), layout::in_layer(layer.id, layout::kPartial), home_.get(),
+                layout::in_layer(layer.id, layout::kDiff));
+  layer.filling = layer.unfinished = false;
+  layer.filled.notify_all();
+}
+
+// What was extracted goes; an empty partial/ stays, so that nobody takes the layer for an empty
+// one: a retried ApplyDiff may carry only the rest of the stream.
+void OverlayLayerStore::abandon_filling(Layer& layer) noexcept {
+  const Lock lock(layer.mutex);
+  try {
+    const std::string empty = std::string(layout::kStagingDirectory) + "/" + layout::random_name();
+    make_content_directory(home_.get(), empty, owner_);
+    sys::renameat(home_.get(), empty, home_.get(), layout::in_layer(layer.id, layout::kPartial),
+                  RENAME_EXCHANGE);
+    trash_->take(home_.get(), empty);
+  } catch (const std::exception& error) {
+    observer_.note(NoteLevel::Warning, "content of the unfinished " + layer_name(layer.id) +
+                                           " stays until it is removed: " + error.what());
+  }
+  layer.filling = false;
+  layer.filled.notify_all();
+}
+
+}  // namespace
+
+std::unique_ptr<LayerStore> LayerStore::open(StoreConfig config, Observer& observer) {
+  const std::string home = config.home.string();
+  return with_context("open the store in " + quoted(home), [&] {
+    return std::make_unique<OverlayLayerStore>(std::move(config), observer);
+  });
+}
+
+}  // namespace overlayd

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LayerTable: what the store knows of its layers in memory: the tree of parents, and each layer's
+// state. Loading it from disk repairs what can be derived and reports what cannot; the table of
+// states found and actions taken is in docs/on-disk-layout.md.
+//
+// Threads: the table is safe to use from any thread. A Layer's constant members need no lock, the
+// others are guarded by its mutex. Lock order: a layer before its parent, any layer before the
+// table.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/layer_files.h"
+#include "core/layer_id.h"
+#include "core/observer.h"
+
+namespace overlayd {
+
+struct Layer {
+  Layer(LayerId layer_id, std::string link_name, std::shared_ptr<Layer> parent_layer,
+        std::string what_is_damaged = {});
+
+  const LayerId id;
+  const std::string link;               ///< empty only in a damaged layer
+  const std::shared_ptr<Layer> parent;  ///< null: lies on nothing
+  const size_t depth;                   ///< number of layers below
+  const std::string damage;             ///< not empty: only remove is possible, and this is why
+
+  std::mutex mutex;
+  std::condition_variable filled;  ///< signalled when `filling` ends
+  bool removed = false;            ///< gone from disk; whoever still points here came too late
+  bool committed = false;          ///< has or had a child: read-only
+  bool filling = false;            ///< an ApplyDiff is running
+  bool unfinished = false;         ///< an ApplyDiff failed or was cut off: only remove is possible
+  bool mounted = false;            ///< as far as we did it or the kernel told us
+  unsigned holders = 0;            ///< get() minus put()
+  size_t children = 0;
+
+  /// This layer and all below it, nearest first.
+  std::vector<const Layer*> chain() const;
+  /// The links of chain().
+  std::vector<std::string> links() const;
+};
+
+class LayerTable {
+ public:
+  /// Reads every layer below `home`, mends the links in l/, and notes what it mended or could not.
+  void load(int home, Observer& observer);
+
+  std::shared_ptr<Layer> find(const LayerId& id) const;
+  /// The same for a name found on disk, which need not be a valid id.
+  std::shared_ptr<Layer> find(const std::string& name) const;
+  void insert(std::shared_ptr<Layer> layer);
+  /// Only if it is this very object that the table has.
+  void erase(const std::shared_ptr<Layer>& layer);
+  std::vector<std::shared_ptr<Layer>> all() const;
+  size_t size() const;
+
+ private:
+  mutable std::shared_mutex mutex_;
+  std::unordered_map<std::string, std::shared_ptr<Layer>> layers_;  // by id; guarded by mutex_
+};
+
+}  // namespace overlayd

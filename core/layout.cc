@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layout.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/sys.h"
+
+namespace overlayd::layout {
+namespace {
+
+constexpr std::string_view kBase32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+constexpr std::string_view kTargetStart = "../";
+constexpr std::string_view kTargetEnd = "/diff";
+
+}  // namespace
+
+std::string random_link() {
+  std::string link;
+  // One byte a character wastes three bits of it and stays uniform: 32 divides 256.
+  for (const std::byte byte : sys::random_bytes(kLinkLength)) {
+    link += kBase32[std::to_integer<size_t>(byte) % kBase32.size()];
+  }
+  return link;
+}
+
+std::string random_name() {
+  return random_link();
+}
+
+bool is_link(std::string_view text) {
+  return text.size() == kLinkLength && text.find_first_not_of(kBase32) == std::string_view::npos;
+}
+
+std::string link_path(std::string_view link) {
+  return std::string(kLinkDirectory) + "/" + std::string(link);
+}
+
+std::string link_target(const LayerId& id) {
+  return std::string(kTargetStart) + id.str() + std::string(kTargetEnd);
+}
+
+std::string_view id_in_link_target(std::string_view target) {
+  if (!target.starts_with(kTargetStart) || !target.ends_with(kTargetEnd)) return {};
+  if (target.size() < kTargetStart.size() + kTargetEnd.size()) return {};
+  target.remove_prefix(kTargetStart.size());
+  target.remove_suffix(kTargetEnd.size());
+  return target;
+}
+
+std::string format_lower(const std::vector<std::string>& links) {
+  std::string text;
+  for (const std::string& link : links) {
+    if (!text.empty()) text += ':';
+    text += link_path(link);
+  }
+  return text;
+}
+
+std::vector<std::string> parse_lower(std::string_view text) {
+  std::vector<std::string> links;
+  if (text.empty()) throw Error(ErrorKind::Corrupt, "the 'lower' file is empty");
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(':'), text.size());
+    std::string_view item = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (!item.starts_with("l/") || !is_link(item.substr(2))) {
+      throw Error(ErrorKind::Corrupt,
+                  "the 'lower' file names " + quoted(item) + ", which is no link");
+    }
+    links.emplace_back(item.substr(2));
+  }
+  return links;
+}
+
+}  // namespace overlayd::layout

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Layout: every name below the home directory is made and parsed here. It is Docker's overlay2
+// layout, so that either driver can read what the other wrote, with one directory of overlayd's own
+// beside it:
+//
+//   <home>/                      0710, group = container root's gid
+//     l/                         0700
+//       <LINK> -> ../<id>/diff   one short name (26 characters) per layer, so that 128 lowers fit a
+//       page
+//     <id>/                      0710, group = container root's gid; one per layer, renamed into
+//     place
+//       diff/                    0755, container root's; the layer's content, and overlay's upper
+//       link                     the layer's LINK, no newline
+//       lower                    "l/<LINK>:l/<LINK>…", nearest parent first; only with a parent
+//       work/                    0700; overlay's work directory; only with a parent
+//       merged/                  0700; the mount point; there only while mounted
+//       committed                empty; there once the layer has had a child: read-only from then
+//       on partial/                 overlayd's: an ApplyDiff is filling it, or one failed here. It
+//       becomes
+//                                diff/ by one rename; while it exists the layer takes only Remove
+//     .overlayd/                 0700
+//       lock                     flock'ed by the process that serves this home
+//       staging/<random>/        layers being made; swept at start
+//       trash/<random>/          removed layers whose space is not back yet; emptied in the
+//       background
+//
+// What each crash leaves here and what start-up does about it: docs/on-disk-layout.md.
+// All paths are relative to the home directory. Pure functions, any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/layer_id.h"
+
+namespace overlayd::layout {
+
+inline constexpr char kLinkDirectory[] = "l";
+inline constexpr char kOwnDirectory[] = ".overlayd";
+inline constexpr char kLockFile[] = ".overlayd/lock";
+inline constexpr char kStagingDirectory[] = ".overlayd/staging";
+inline constexpr char kTrashDirectory[] = ".overlayd/trash";
+
+// Names inside a layer's directory.
+inline constexpr char kDiff[] = "diff";
+inline constexpr char kLink[] = "link";
+inline constexpr char kLower[] = "lower";
+inline constexpr char kWork[] = "work";
+inline constexpr char kMerged[] = "merged";
+inline constexpr char kCommitted[] = "committed";
+inline constexpr char kPartial[] = "partial";
+
+/// What base32 makes of 130 random bits; Docker's length.
+inline constexpr size_t kLinkLength = 26;
+/// A `lower` of the deepest chain the kernel can mount, with room; more is damage.
+inline constexpr size_t kMaxLowerFile = 512 * (kLinkLength + 3);
+
+inline std::string in_layer(const LayerId& id, const char* name) {
+  return id.str() + "/" + name;
+}
+
+/// A fresh LINK from the kernel's random source.
+std::string random_link();
+/// A fresh name for staging and trash.
+std::string random_name();
+
+bool is_link(std::string_view text);
+/// "l/<LINK>".
+std::string link_path(std::string_view link);
+/// "../<id>/diff".
+std::string link_target(const LayerId& id);
+/// The <id> of a link target; empty when it is not one.
+std::string_view id_in_link_target(std::string_view target);
+
+/// The text of a `lower` file, and back. parse throws Error(Corrupt) saying what is wrong with it.
+std::string format_lower(const std::vector<std::string>& links);
+std::vector<std::string> parse_lower(std::string_view text);
+
+}  // namespace overlayd::layout

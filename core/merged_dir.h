@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// MergedDir: a directory as a stack of layers shows it, read from the layers themselves: what
+// overlayfs would merge, without mounting anything. Diff, Changes and DiffSize all walk with it,
+// one stack for the layer side and one for the parent side.
+//
+// Merging follows Documentation/filesystems/overlayfs.rst: of each name the nearest layer's object
+// counts; directories of one name merge downwards until an opaque directory, a whiteout or a
+// non-directory ends the column.
+//
+// A MergedDir holds one open descriptor per contributing layer. One thread uses it; several may
+// walk the same layers.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/unique_fd.h"
+
+namespace overlayd {
+
+class MergedDir {
+ public:
+  /// The roots of a stack of layers, nearest first; not empty. Each must be readable as a
+  /// directory.
+  explicit MergedDir(std::vector<UniqueFd> layers);
+
+  struct Entry {
+    std::string name;
+    int dirfd;         ///< the layer's directory that holds it; lives as long as the MergedDir
+    size_t layer;      ///< index in this directory's column, 0 nearest
+    struct stat info;  ///< not following symlinks
+    bool is_directory() const { return S_ISDIR(info.st_mode); }
+    bool is_whiteout() const;
+  };
+
+  /// The nearest object of each name, whiteouts included, sorted by name bytes. A name that
+  /// vanishes while being listed (a live upper) is left out: it was deleted.
+  std::vector<Entry> list() const;
+
+  /// The nearest object of that name; nullopt when no layer has it or a whiteout hides it.
+  std::optional<Entry> find(const std::string& name) const;
+
+  /// The merged directory behind a directory entry.
+  MergedDir open(const Entry& directory) const;
+
+  /// True when this directory hides whatever lies below the stack at its place: one of its layers
+  /// has it opaque, or something other than a directory underneath. Roots never are.
+  bool opaque() const { return opaque_; }
+
+ private:
+  MergedDir(std::vector<UniqueFd> column, bool opaque);
+
+  std::vector<UniqueFd> column_;
+  bool opaque_ = false;
+};
+
+}  // namespace overlayd

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/trash.h"
+
+#include <cerrno>
+
+#include "core/error.h"
+#include "core/layout.h"
+#include "core/sys.h"
+
+namespace overlayd {
+
+Trash::Trash(UniqueFd directory, Observer& observer)
+    : directory_(std::move(directory)), observer_(observer) {
+  thread_ = std::jthread([this](std::stop_token stop) { run(std::move(stop)); });
+}
+
+Trash::~Trash() {
+  thread_.request_stop();
+  wake_.notify_all();
+}
+
+bool Trash::take(int dirfd, const std::string& path) {
+  try {
+    sys::renameat(dirfd, path, directory_.get(), layout::random_name());
+  } catch (const SysError& error) {
+    if (error.errnum() == ENOENT) return false;
+    throw;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    pending_ = true;
+  }
+  wake_.notify_one();
+  return true;
+}
+
+void Trash::run(std::stop_token stop) {
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      if (!wake_.wait(lock, stop, [this] { return pending_; })) return;
+      pending_ = false;
+    }
+    empty(stop);
+  }
+}
+
+void Trash::empty(const std::stop_token& stop) {
+  const auto keep_going = [&] { return !stop.stop_requested(); };
+  try {
+    for (const sys::DirEntry& entry : sys::list_directory(directory_.get())) {
+      if (!keep_going()) return;
+      try {
+        sys::remove_tree(directory_.get(), entry.name, keep_going);
+      } catch (const std::exception& error) {
+        observer_.note(NoteLevel::Warning,
+                       "cannot delete removed layer in trash yet: " + std::string(error.what()));
+      }
+    }
+  } catch (const std::exception& error) {
+    observer_.note(NoteLevel::Warning, "cannot list the trash: " + std::string(error.what()));
+  }
+}
+
+}  // namespace overlayd

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Trash: removal in two steps, a rename that counts and a deletion that takes its time. One
+// background thread deletes; what a stop leaves behind, the next start finds. Any thread may call.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "core/observer.h"
+#include "core/unique_fd.h"
+
+namespace overlayd {
+
+class Trash {
+ public:
+  /// Starts deleting what lies in the directory `directory` already. `observer` must outlive this
+  /// and hears of what cannot be deleted; such leftovers are tried again at the next start.
+  Trash(UniqueFd directory, Observer& observer);
+  /// Stops between two directories.
+  ~Trash();
+  Trash(const Trash&) = delete;
+  Trash& operator=(const Trash&) = delete;
+
+  /// Takes `path` below `dirfd` away (one rename within the file system); its space comes back
+  /// later. False when there was nothing. The commit point of a removal.
+  bool take(int dirfd, const std::string& path);
+
+ private:
+  void run(std::stop_token stop);
+  void empty(const std::stop_token& stop);
+
+  UniqueFd directory_;
+  Observer& observer_;
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  bool pending_ = true;  // guarded by mutex_
+  std::jthread thread_;  // last: it uses everything above
+};
+
+}  // namespace overlayd

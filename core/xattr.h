@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Extended attributes by directory descriptor and name, never through a symlink in the last
+// component. Linux has no *at form of these calls before 6.13, so paths go through /proc/self/fd.
+// Any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace overlayd::xattr {
+
+/// A file below an open directory; an empty name is the directory itself.
+struct At {
+  int dirfd;
+  std::string_view name;
+};
+
+/// nullopt: no such attribute, or the file system has none.
+std::optional<std::string> get(At file, const char* attribute);
+/// Names; empty where the file system has no attributes.
+std::vector<std::string> list(At file);
+void set(At file, const char* attribute, std::string_view value);
+void remove(At file, const char* attribute);
+
+}  // namespace overlayd::xattr
