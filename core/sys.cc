@@ -273,8 +273,16 @@ class TreeRemover {
 }  // namespace
 
 bool remove_tree(int dirfd, const std::string& path, const std::function<bool()>& keep_going) {
+  // The way to the tree is the caller's and resolved as usual; only the tree itself is not trusted.
+  const size_t slash = path.rfind('/');
+  UniqueFd parent;
+  if (slash != std::string::npos) {
+    parent = try_openat(dirfd, path.substr(0, slash + 1), O_PATH | O_DIRECTORY);
+    if (!parent) return false;
+  }
   TreeRemover remover(keep_going);
-  const bool existed = remover.remove(dirfd, path);
+  const bool existed = parent ? remover.remove(parent.get(), path.substr(slash + 1))
+                              : remover.remove(dirfd, path);
   if (remover.blocked() != 0) {
     throw SysError(remover.blocked(), "remove " + quoted(path) + ", which holds a mount point");
   }

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+
+namespace overlayd {
+
+/// Makes `path` and what is missing above it, with mode 0755. std::filesystem would leave the modes
+/// to the umask, and overlayd runs without one.
+void make_directories(const std::filesystem::path& path);
+
+}  // namespace overlayd

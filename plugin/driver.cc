@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/driver.h"
+
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "plugin/version.h"
+
+namespace overlayd {
+namespace {
+
+const LayerId* pointer(const std::optional<LayerId>& id) {
+  return id ? &*id : nullptr;
+}
+
+std::string text(bool value) {
+  return value ? "true" : "false";
+}
+
+std::string joined(const std::vector<std::filesystem::path>& paths) {
+  std::string all;
+  for (const auto& path : paths) {
+    if (!all.empty()) all += ':';
+    all += path.native();
+  }
+  return all;
+}
+
+// A diff that keeps the store it came from open.
+class HeldDiff final : public LayerDiff {
+ public:
+  HeldDiff(std::shared_ptr<LayerStore> store, std::unique_ptr<LayerDiff> diff)
+      : store_(std::move(store)), diff_(std::move(diff)) {}
+  void write_to(ByteSink& sink) override { diff_->write_to(sink); }
+
+ private:
+  std::shared_ptr<LayerStore> store_;
+  std::unique_ptr<LayerDiff> diff_;
+};
+
+}  // namespace
+
+Driver::Driver(StateDir& state, MountMethod mount_method, OpenStore open_store, Log& log)
+    : state_(state),
+      mount_method_(mount_method),
+      open_store_(std::move(open_store)),
+      log_(log),
+      observer_(log),
+      unavailable_(ErrorKind::Busy, "overlayd is not initialised: it has never had an Init") {}
+
+void Driver::resume() noexcept {
+  const std::unique_lock lock(gate_);
+  try {
+    load_last_init();
+  } catch (const std::exception& error) {
+    unavailable_ =
+        Error(ErrorKind::Busy, std::string("overlayd is not initialised: ") + error.what());
+    log_.warning(std::string("cannot resume: ") + error.what());
+  }
+}
+
+void Driver::load_last_init() {
+  const auto content = state_.read_init();
+  if (!content) return;
+  const InitRequest last = with_context("read init.json", [&] { return decode_init(*content); });
+  // Opening would make an empty home, which is worse than none: an unmounted disk would be
+  // forgiven.
+  if (!std::filesystem::is_directory(last.home))
+    throw Error(ErrorKind::NotFound,
+                "home " + quoted(last.home.native()) + " is not there any more");
+  open(last);
+  log_.info("resumed home " + quoted(last.home.native()));
+}
+
+EmptyReply Driver::init(const InitRequest& request) {
+  {
+    // A busy store is refused without waiting for what keeps it busy.
+    const std::shared_lock lock(gate_);
+    if (settled(request)) return {};
+  }
+  const std::unique_lock lock(gate_);
+  if (!settled(request)) exchange(request);
+  return {};
+}
+
+bool Driver::settled(const InitRequest& request) const {
+  if (!store_) return false;
+  if (*serving_ == request) return true;
+  if (store_->idle()) return false;
+  throw Error(ErrorKind::Busy, "cannot switch to home " + quoted(request.home.native()) +
+                                   " with these options: layers of home " +
+                                   quoted(serving_->home.native()) + " are in use");
+}
+
+// One store at a time: old and new may be the same home with other options, and share the state
+// directory.
+void Driver::exchange(const InitRequest& request) {
+  if (store_.use_count() > 1)
+    throw Error(ErrorKind::Busy, "cannot switch homes: a diff is being sent");
+  const auto before = std::exchange(serving_, std::nullopt);
+  store_.reset();
+  try {
+    open(request);
+    state_.write_init(encode(request));
+  } catch (const std::exception&) {
+    store_.reset();
+    serving_.reset();
+    if (before) try_open(*before);
+    throw;
+  }
+  log_.info("serving home " + quoted(request.home.native()));
+}
+
+void Driver::open(const InitRequest& request) {
+  store_ = open_store_({.home = request.home,
+                        .state_dir = state_.path(),
+                        .options = request.options,
+                        .id_maps = request.id_maps,
+                        .mount_method = mount_method_},
+                       observer_);
+  serving_ = request;
+}
+
+void Driver::try_open(const InitRequest& request) noexcept {
+  try {
+    open(request);
+  } catch (const std::exception& error) {
+    unavailable_ =
+        Error(ErrorKind::Busy, std::string("overlayd is not initialised: ") + error.what());
+    log_.error("cannot go back to home " + quoted(request.home.native()) + ": " + error.what());
+  }
+}
+
+Driver::Use Driver::use() {
+  std::shared_lock lock(gate_);
+  if (!store_) throw unavailable_;
+  return {.lock = std::move(lock), .store = *store_};
+}
+
+EmptyReply Driver::create(const CreateRequest& request) {
+  use()->create(request.id, pointer(request.parent), {.storage_options = request.storage_options});
+  return {};
+}
+
+EmptyReply Driver::remove(const LayerRequest& request) {
+  use()->remove(request.id);
+  return {};
+}
+
+GetReply Driver::get(const GetRequest& request) {
+  return {.dir = use()->get(request.id, request.mount_label)};
+}
+
+EmptyReply Driver::put(const LayerRequest& request) {
+  use()->put(request.id);
+  return {};
+}
+
+ExistsReply Driver::exists(const LayerRequest& request) {
+  return {.exists = use()->exists(request.id)};
+}
+
+StatusReply Driver::status() {
+  const std::shared_lock lock(gate_);
+  if (!store_) {
+    return {{{"overlayd Version", std::string(version())}, {"State", unavailable_.what()}}};
+  }
+  const StoreStatus status = store_->status();
+  // Docker's own rows first, in its order; it reads the first two.
+  return {{{"Backing Filesystem", status.backing_filesystem},
+           {"Supports d_type", text(status.supports_d_type)},
+           {"Using metacopy", text(false)},
+           {"Native Overlay Diff", text(true)},
+           {"userxattr", text(false)},
+           {"overlayd Version", std::string(version())},
+           {"Mount API", std::string(to_string(status.mount_method))},
+           {"Layer Limit", std::to_string(status.max_lowers)},
+           {"Layers", std::to_string(status.layers)},
+           {"Mounted Layers", std::to_string(status.mounted)}}};
+}
+
+MetadataReply Driver::metadata(const LayerRequest& request) {
+  const LayerMetadata found = use()->metadata(request.id);
+  MetadataReply reply{{{"WorkDir", found.work.native()},
+                       {"MergedDir", found.merged.native()},
+                       {"UpperDir", found.upper.native()}}};
+  if (!found.lowers.empty()) reply.values.emplace_back("LowerDir", joined(found.lowers));
+  return reply;
+}
+
+EmptyReply Driver::cleanup() {
+  const std::shared_lock lock(gate_);
+  if (store_) store_->cleanup();
+  return {};
+}
+
+std::unique_ptr<LayerDiff> Driver::diff(const DiffRequest& request) {
+  const std::shared_lock lock(gate_);
+  if (!store_) throw unavailable_;
+  return std::make_unique<HeldDiff>(store_, store_->diff(request.id, pointer(request.parent)));
+}
+
+ChangesReply Driver::changes(const DiffRequest& request) {
+  return {.changes = use()->changes(request.id, pointer(request.parent))};
+}
+
+SizeReply Driver::apply_diff(const DiffRequest& request, ByteSource& source) {
+  return {.size = use()->apply_diff(request.id, pointer(request.parent), source)};
+}
+
+SizeReply Driver::diff_size(const DiffRequest& request) {
+  return {.size = use()->diff_size(request.id, pointer(request.parent))};
+}
+
+}  // namespace overlayd

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "core/error.h"
+#include "core/layer_store.h"
+#include "plugin/driver.h"
+#include "plugin/http_server.h"
+#include "plugin/log.h"
+#include "plugin/options.h"
+#include "plugin/routes.h"
+#include "plugin/shutdown.h"
+#include "plugin/state_dir.h"
+#include "plugin/unix_listener.h"
+#include "plugin/version.h"
+
+namespace {
+
+using namespace overlayd;
+
+// Connections, layers being read and mounts being built all cost descriptors, and the soft limit of
+// 1024 is there for programs that use select(2), which this one does not.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void serve(const ServeOptions& options, Log& log) {
+  StopSignals signals;
+  log.info("overlayd " + std::string(version()) + " starting");
+  StateDir state(options.state_dir);
+  // Clients may connect from here on; their calls wait until the store is there.
+  auto listener = std::make_unique<UnixListener>(options.socket);
+  Driver driver(state, options.mount_api, LayerStore::open, log);
+  driver.resume();
+  const Routes routes(driver, log);
+  HttpServer server(
+      std::move(listener), [&](const HttpCall& call) { return routes.handle(call); }, log);
+  server.start();
+  log.info("ready: listening on " + quoted(options.socket.native()));
+  const int signal = signals.wait();
+  log.info("stopping on signal " + std::to_string(signal));
+  server.stop();
+  log.info("stopped; mounts stay as they are");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Modes are part of a layer's content: the ones given to open(2), mkdir(2) and mknod(2) are meant
+  // exactly, and a umask would cost a chmod for each file.
+  ::umask(0);
+  const CommandLine command = parse_command_line(argc, argv, std::cout, std::cerr);
+  if (!command.serve) return command.exit_code;
+  raise_descriptor_limit();
+  Log log(command.serve->log_level);
+  try {
+    serve(*command.serve, log);
+    return 0;
+  } catch (const std::exception& error) {
+    log.error(error.what());
+    return 1;
+  }
+}

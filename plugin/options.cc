@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/options.h"
+
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "plugin/version.h"
+
+namespace overlayd {
+namespace {
+
+struct RawOptions {
+  std::string socket, state_dir, log_level = "info", mount_api = "auto";
+};
+
+void add_serve(CLI::App& app, RawOptions& raw) {
+  CLI::App* serve = app.add_subcommand("serve", "Serve the plugin protocol in the foreground");
+  serve->add_option("--socket", raw.socket, "Unix socket to listen on")
+      ->envname("OVERLAYD_SOCKET")
+      ->required()
+      ->type_name("PATH");
+  serve->add_option("--state-dir", raw.state_dir, "Directory for what must survive a restart")
+      ->envname("OVERLAYD_STATE_DIR")
+      ->required()
+      ->type_name("DIR");
+  serve->add_option("--log-level", raw.log_level, "debug, info, warning, error or off")
+      ->envname("OVERLAYD_LOG_LEVEL")
+      ->capture_default_str()
+      ->type_name("LEVEL")
+      ->check([](const std::string& text) {
+        return parse_log_level(text) ? std::string() : "unknown log level '" + text + "'";
+      });
+  serve->add_option("--mount-api", raw.mount_api, "auto, layer-fds, layer-names or classic")
+      ->envname("OVERLAYD_MOUNT_API")
+      ->capture_default_str()
+      ->type_name("API")
+      ->check([](const std::string& text) {
+        return parse_mount_method(text) ? std::string() : "unknown mount API '" + text + "'";
+      });
+}
+
+ServeOptions cooked(const RawOptions& raw) {
+  return {.socket = std::filesystem::absolute(raw.socket),
+          .state_dir = std::filesystem::absolute(raw.state_dir),
+          .log_level = parse_log_level(raw.log_level).value(),
+          .mount_api = parse_mount_method(raw.mount_api).value()};
+}
+
+}  // namespace
+
+CommandLine parse_command_line(int argc, const char* const* argv, std::ostream& out,
+                               std::ostream& err) {
+  RawOptions raw;
+  CLI::App app("overlayd: overlay layers for container engines, as a graph driver plugin",
+               "overlayd");
+  app.set_version_flag("--version", "overlayd " + std::string(version()));
+  app.require_subcommand(1);
+  add_serve(app, raw);
+  try {
+    app.parse(argc, argv);
+    return {.serve = cooked(raw), .exit_code = 0};
+  } catch (const CLI::ParseError& error) {
+    return {.serve = std::nullopt, .exit_code = app.exit(error, out, err)};
+  }
+}
+
+}  // namespace overlayd

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/socket_io.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "core/stream.h"
+
+namespace overlayd {
+namespace {
+
+// The iovecs of `parts` without their first `skip` bytes.
+size_t fill_iovecs(std::span<const std::span<const std::byte>> parts, size_t skip,
+                   std::span<iovec> vectors) {
+  size_t count = 0;
+  for (const auto part : parts) {
+    const size_t dropped = std::min(skip, part.size());
+    skip -= dropped;
+    if (dropped == part.size()) continue;
+    const auto rest = part.subspan(dropped);
+    vectors[count++] = {.iov_base = const_cast<std::byte*>(rest.data()), .iov_len = rest.size()};
+  }
+  return count;
+}
+
+}  // namespace
+
+SocketIo::SocketIo(int fd) : fd_(fd), in_(kBufferSize) {}
+
+bool SocketIo::wait_readable(int stop_fd) {
+  if (in_begin_ < in_end_) return true;
+  // poll, not select: the descriptor may well be above FD_SETSIZE.
+  std::array<pollfd, 2> fds{pollfd{.fd = fd_, .events = POLLIN, .revents = 0},
+                            pollfd{.fd = stop_fd, .events = POLLIN, .revents = 0}};
+  int ready = 0;
+  do {
+    ready = ::poll(fds.data(), fds.size(), -1);
+  } while (ready < 0 && errno == EINTR);
+  if (ready < 0 || fds[1].revents != 0) return false;
+  in_begin_ = 0;
+  in_end_ = receive(in_);
+  return in_end_ > 0;
+}
+
+size_t SocketIo::read(std::span<std::byte> buffer) {
+  if (in_begin_ == in_end_) {
+    if (!flush()) return 0;
+    if (buffer.size() >= kBufferSize) return receive(buffer);
+    in_begin_ = 0;
+    in_end_ = receive(in_);
+  }
+  const size_t count = std::min(buffer.size(), in_end_ - in_begin_);
+  if (count > 0) std::memcpy(buffer.data(), in_.data() + in_begin_, count);
+  in_begin_ += count;
+  return count;
+}
+
+size_t SocketIo::receive(std::span<std::byte> buffer) {
+  ssize_t count = 0;
+  do {
+    count = ::recv(fd_, buffer.data(), buffer.size(), 0);
+  } while (count < 0 && errno == EINTR);
+  return count > 0 ? static_cast<size_t>(count) : 0;
+}
+
+bool SocketIo::write(std::span<const std::byte> bytes) {
+  return write({}, bytes, {});
+}
+
+bool SocketIo::write(std::string_view head, std::span<const std::byte> body,
+                     std::string_view tail) {
+  if (broken_) return false;
+  if (out_.size() + head.size() + body.size() + tail.size() > kBufferSize) {
+    const std::array<std::span<const std::byte>, 4> parts{out_, as_bytes(head), body,
+                                                          as_bytes(tail)};
+    const bool sent = send_all(parts);
+    out_.clear();
+    return sent;
+  }
+  buffer(as_bytes(head));
+  buffer(body);
+  buffer(as_bytes(tail));
+  return true;
+}
+
+void SocketIo::buffer(std::span<const std::byte> bytes) {
+  out_.insert(out_.end(), bytes.begin(), bytes.end());
+}
+
+bool SocketIo::flush() {
+  if (broken_) return false;
+  if (out_.empty()) return true;
+  const std::array<std::span<const std::byte>, 1> parts{out_};
+  const bool sent = send_all(parts);
+  out_.clear();
+  return sent;
+}
+
+bool SocketIo::send_all(std::span<const std::span<const std::byte>> parts) {
+  std::array<iovec, 4> vectors;
+  size_t sent = 0;
+  while (const size_t count = fill_iovecs(parts, sent, vectors)) {
+    msghdr message{};
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = count;
+    const ssize_t written = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) {
+      broken_ = true;
+      return false;
+    }
+    sent += static_cast<size_t>(written);
+  }
+  return true;
+}
+
+}  // namespace overlayd

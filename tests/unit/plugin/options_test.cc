@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/options.h"
+
+#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace overlayd {
+namespace {
+
+struct Outcome {
+  CommandLine command;
+  std::string out, err;
+};
+
+Outcome parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "overlayd");
+  std::ostringstream out, err;
+  CommandLine command =
+      parse_command_line(static_cast<int>(arguments.size()), arguments.data(), out, err);
+  return {std::move(command), out.str(), err.str()};
+}
+
+class Environment {
+ public:
+  Environment(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+  ~Environment() { ::unsetenv(name_); }
+
+ private:
+  const char* name_;
+};
+
+TEST_SUITE("options") {
+  TEST_CASE("serve takes a socket and a state directory and has defaults for the rest") {
+    const Outcome outcome = parse({"serve", "--socket", "/run/x.sock", "--state-dir", "/var/x"});
+    REQUIRE(outcome.command.serve);
+    CHECK(outcome.command.serve->socket == "/run/x.sock");
+    CHECK(outcome.command.serve->state_dir == "/var/x");
+    CHECK(outcome.command.serve->log_level == LogLevel::Info);
+    CHECK(outcome.command.serve->mount_api == MountMethod::Auto);
+  }
+
+  TEST_CASE("the environment stands in for flags, and flags win") {
+    const Environment socket("OVERLAYD_SOCKET", "/run/env.sock");
+    const Environment state("OVERLAYD_STATE_DIR", "/var/env");
+    const Environment level("OVERLAYD_LOG_LEVEL", "debug");
+    const Environment method("OVERLAYD_MOUNT_API", "classic");
+    const Outcome outcome = parse({"serve", "--socket", "/run/flag.sock"});
+    REQUIRE(outcome.command.serve);
+    CHECK(outcome.command.serve->socket == "/run/flag.sock");
+    CHECK(outcome.command.serve->state_dir == "/var/env");
+    CHECK(outcome.command.serve->log_level == LogLevel::Debug);
+    CHECK(outcome.command.serve->mount_api == MountMethod::Classic);
+  }
+
+  TEST_CASE("relative paths are made absolute") {
+    const Outcome outcome = parse({"serve", "--socket", "x.sock", "--state-dir", "state"});
+    REQUIRE(outcome.command.serve);
+    CHECK(outcome.command.serve->socket.is_absolute());
+    CHECK(outcome.command.serve->state_dir.is_absolute());
+  }
+
+  TEST_CASE("wrong use is explained and fails") {
+    const std::vector<std::vector<const char*>> lines{
+        {},
+        {"serve"},
+        {"serve", "--socket", "/x"},
+        {"serve", "--socket", "/x", "--state-dir", "/y", "--log-level", "loud"},
+        {"serve", "--socket", "/x", "--state-dir", "/y", "--mount-api", "magic"},
+        {"serve", "--socket", "/x", "--state-dir", "/y", "surplus"},
+    };
+    for (const auto& line : lines) {
+      const Outcome outcome = parse(line);
+      CHECK_FALSE(outcome.command.serve);
+      CHECK(outcome.command.exit_code != 0);
+      CHECK_FALSE(outcome.err.empty());
+    }
+  }
+
+  TEST_CASE("help and version go to the output and succeed") {
+    for (const char* flag : {"--help", "--version"}) {
+      CAPTURE(flag);
+      const Outcome outcome = parse({flag});
+      CHECK_FALSE(outcome.command.serve);
+      CHECK(outcome.command.exit_code == 0);
+      CHECK(outcome.out.find("overlayd") != std::string::npos);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace overlayd

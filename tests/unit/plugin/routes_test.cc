@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/routes.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "tests/support/temp_dir.h"
+#include "tests/unit/plugin/fake_store.h"
+
+namespace overlayd {
+namespace {
+
+struct Plugin {
+  Plugin() { driver.init({.home = "/var/lib/docker/overlayd", .options = {}, .id_maps = {}}); }
+
+  HttpReply call(const std::string& path, const std::string& body, const std::string& query = "",
+                 const std::string& method = "POST") {
+    StringSource source(body);
+    return routes.handle({.method = method, .path = path, .query = query, .body = source});
+  }
+
+  test::TempDir scratch;
+  test::FakeWorld world;
+  Log log{LogLevel::Off};
+  StateDir state{scratch / "state"};
+  Driver driver{state, MountMethod::Auto,
+                [this](StoreConfig config, Observer&) { return world.open(std::move(config)); },
+                log};
+  Routes routes{driver, log};
+};
+
+const std::filesystem::path kRoot = OVERLAYD_SOURCE_DIR;
+const std::filesystem::path kGolden = kRoot / "tests/data/protocol";
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  REQUIRE_MESSAGE(file, path.string());
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::string golden(const std::string& name) {
+  return content_of(kGolden / name);
+}
+
+TEST_SUITE("routes") {
+  TEST_CASE("every endpoint answers its golden request with its golden reply") {
+    for (const std::string endpoint :
+         {"GraphDriver.Init", "GraphDriver.Capabilities", "GraphDriver.Create",
+          "GraphDriver.CreateReadWrite", "GraphDriver.Remove", "GraphDriver.Get", "GraphDriver.Put",
+          "GraphDriver.Exists", "GraphDriver.Status", "GraphDriver.GetMetadata",
+          "GraphDriver.Cleanup", "GraphDriver.Changes", "GraphDriver.DiffSize"}) {
+      CAPTURE(endpoint);
+      Plugin plugin;
+      const std::string name = endpoint.substr(endpoint.find('.') + 1);
+      const HttpReply reply = plugin.call("/" + endpoint, golden(name + ".request.json"));
+      CHECK(reply.status == 200);
+      CHECK(reply.body == golden(name + ".response.json"));
+    }
+  }
+
+  TEST_CASE("the protocol page shows every golden request and reply") {
+    const std::string page = content_of(kRoot / "docs/protocol.md");
+    for (const auto& entry : std::filesystem::directory_iterator(kGolden)) {
+      if (entry.path().filename() == "Error.response.json") continue;  // one of many
+      CAPTURE(entry.path().string());
+      CHECK(page.find("```json\n" + content_of(entry.path()) + "```\n") != std::string::npos);
+    }
+  }
+
+  TEST_CASE("Activate answers its golden reply to an empty request") {
+    CHECK(Plugin().call("/Plugin.Activate", "").body == golden("Activate.response.json"));
+  }
+
+  TEST_CASE("ApplyDiff takes its ids from the query and its golden reply is the size") {
+    Plugin plugin;
+    const HttpReply reply =
+        plugin.call("/GraphDriver.ApplyDiff", std::string(640, 'x'), "id=top&parent=base");
+    CHECK(reply.body == golden("ApplyDiff.response.json"));
+    CHECK(plugin.world.calls().front() == "apply top on base");
+  }
+
+  TEST_CASE("Diff answers with the tar itself") {
+    Plugin plugin;
+    const HttpReply reply = plugin.call("/GraphDriver.Diff", golden("Diff.request.json"));
+    CHECK(reply.status == 200);
+    REQUIRE(reply.stream);
+    StringSink sink;
+    CHECK(reply.stream(sink));
+    CHECK(sink.text() == "a tar");
+  }
+
+  TEST_CASE("a Diff that cannot begin is an ordinary error") {
+    const HttpReply reply = Plugin().call("/GraphDriver.Diff", R"({"ID":"unknown"})");
+    CHECK(reply.status == 500);
+    CHECK_FALSE(reply.stream);
+    CHECK(reply.body == golden("Error.response.json"));
+  }
+
+  TEST_CASE("a Diff that breaks off says so and does not throw") {
+    Plugin plugin;
+    plugin.world.on_send = [](ByteSink&) { throw Error(ErrorKind::NotFound, "gone"); };
+    const HttpReply reply = plugin.call("/GraphDriver.Diff", R"({"ID":"a"})");
+    StringSink sink;
+    CHECK_FALSE(reply.stream(sink));
+  }
+
+  TEST_CASE("a metadata reply of a layer with nothing below has no LowerDir") {
+    const HttpReply reply = Plugin().call("/GraphDriver.GetMetadata", R"({"ID":"base"})");
+    CHECK(reply.body.find("LowerDir") == std::string::npos);
+    CHECK(reply.body.find("UpperDir") != std::string::npos);
+  }
+
+  TEST_CASE("an empty or truncated request is refused by name and has no effect") {
+    for (const std::string body : {"", "{\"ID\":\"a\"", "{}", "null"}) {
+      for (const std::string endpoint : {"Create", "CreateReadWrite", "Remove", "Get", "Put",
+                                         "Exists", "GetMetadata", "Diff", "Changes", "DiffSize"}) {
+        CAPTURE(endpoint);
+        CAPTURE(body);
+        Plugin plugin;
+        const HttpReply reply = plugin.call("/GraphDriver." + endpoint, body);
+        CHECK(reply.status == 500);
+        CHECK(reply.body.starts_with("{\"Err\":\"GraphDriver." + endpoint + ": "));
+        CHECK(plugin.world.calls().empty());
+      }
+    }
+  }
+
+  TEST_CASE("an ApplyDiff without an id is refused by name") {
+    Plugin plugin;
+    CHECK(plugin.call("/GraphDriver.ApplyDiff", "x", "").body ==
+          "{\"Err\":\"GraphDriver.ApplyDiff: layer id is empty\"}\n");
+    CHECK(plugin.world.calls().empty());
+  }
+
+  TEST_CASE("an unknown path and an unknown method are not found") {
+    Plugin plugin;
+    for (const char* path :
+         {"/", "", "/GraphDriver.", "/GraphDriver.Nothing", "/graphdriver.get"}) {
+      CAPTURE(path);
+      CHECK(plugin.call(path, "{}").status == 404);
+    }
+    const HttpReply reply = plugin.call("/GraphDriver.Put", R"({"ID":"a"})", "", "GET");
+    CHECK(reply.status == 404);
+    CHECK(reply.body == "{\"Err\":\"no such endpoint: GET '/GraphDriver.Put'\"}\n");
+  }
+
+  TEST_CASE("a JSON request beyond the limit is refused") {
+    const HttpReply reply =
+        Plugin().call("/GraphDriver.Put", std::string(Routes::kMaxJson + 1, ' '));
+    CHECK(reply.status == 413);
+    CHECK(reply.body == "{\"Err\":\"GraphDriver.Put: request body is too large\"}\n");
+  }
+
+  TEST_CASE("what is thrown besides errors becomes an answer too") {
+    Plugin plugin;
+    plugin.world.on_get = [] { throw 7; };
+    CHECK(plugin.call("/GraphDriver.Get", R"({"ID":"a"})").body ==
+          "{\"Err\":\"unknown internal error\"}\n");
+    plugin.world.on_get = [] { throw std::bad_alloc(); };
+    CHECK(plugin.call("/GraphDriver.Get", R"({"ID":"a"})").status == 500);
+  }
+}
+
+}  // namespace
+}  // namespace overlayd
