@@ -9,9 +9,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <exception>
-#include <system_error>
-#include <thread>
 
 #include "core/error.h"
 #include "core/sys.h"
@@ -175,20 +172,10 @@ void enter_directory_alone(int dirfd) {
 }  // namespace
 
 void run_in_directory(int dirfd, const std::function<void()>& work) {
-  std::exception_ptr failure;
-  try {
-    std::thread([&] {
-      try {
-        enter_directory_alone(dirfd);
-        work();
-      } catch (...) {
-        failure = std::current_exception();
-      }
-    }).join();
-  } catch (const std::system_error& error) {
-    throw SysError(error.code().value(), "start a thread");
-  }
-  if (failure) std::rethrow_exception(failure);
+  sys::run_in_own_thread([&] {
+    enter_directory_alone(dirfd);
+    work();
+  });
 }
 
 bool any_process_rooted_in(dev_t filesystem, std::optional<ino_t> directory) {

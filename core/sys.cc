@@ -9,7 +9,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <memory>
+#include <system_error>
+#include <thread>
 
 #include "core/error.h"
 #include "core/scope_exit.h"
@@ -287,6 +290,22 @@ bool remove_tree(int dirfd, const std::string& path, const std::function<bool()>
     throw SysError(remover.blocked(), "remove " + quoted(path) + ", which holds a mount point");
   }
   return existed;
+}
+
+void run_in_own_thread(const std::function<void()>& work) {
+  std::exception_ptr failure;
+  try {
+    std::thread([&] {
+      try {
+        work();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    }).join();
+  } catch (const std::system_error& error) {
+    throw SysError(error.code().value(), "start a thread");
+  }
+  if (failure) std::rethrow_exception(failure);
 }
 
 std::string fd_path(int fd) {

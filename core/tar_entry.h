@@ -32,12 +32,12 @@ struct TarEntry {
   TarType type = TarType::Regular;
   uint32_t mode = 0;  ///< the 12 permission bits
   uint64_t uid = 0, gid = 0;
-  uint64_t size = 0;      ///< of the data that follows; 0 for everything but regular files
+  uint64_t size = 0;  ///< of the data that follows; 0 for everything but regular files
   TarTime mtime = {};
   std::string link_name = {};  ///< target of a symlink or hard link
   uint32_t dev_major = 0, dev_minor = 0;
-  /// Extended attributes by full name ("security.capability"), values are bytes. In a tar they are the
-  /// PAX records "SCHILY.xattr.<name>".
+  /// Extended attributes by full name ("security.capability"), values are bytes. In a tar they are
+  /// the PAX records "SCHILY.xattr.<name>".
   std::map<std::string, std::string> xattrs = {};
 
   bool operator==(const TarEntry&) const = default;

@@ -27,11 +27,14 @@ constexpr size_t kBlock = 512;
 // Large enough that copies at the seams between pieces do not count, small enough to stay in cache.
 constexpr size_t kPieceSize = 256 * 1024;
 // Readers stack a call per extension header; honest writers use one or two.
-constexpr size_t kMaxGlobalHeaders = 8;
-constexpr std::string_view kGnuMagic{"ustar  \0", 8};
+constexpr ptrdiff_t kMaxGlobalHeaders = 8;
 
 [[noreturn]] void refuse(const std::string& why) {
   throw Error(ErrorKind::BadArchive, why);
+}
+
+[[noreturn]] void refuse_length() {
+  refuse("its headers are longer than " + std::to_string(kMaxTarHeader) + " bytes");
 }
 
 bool has_nul(std::string_view text) {
@@ -54,17 +57,27 @@ struct Field {
   size_t size;
   const char* what;
 };
+constexpr Field kName{0, 100, "name"};
 constexpr Field kMode{100, 8, "mode"};
 constexpr Field kUid{108, 8, "uid"};
 constexpr Field kGid{116, 8, "gid"};
 constexpr Field kSize{124, 12, "size"};
 constexpr Field kMtime{136, 12, "modification time"};
+constexpr Field kLinkName{157, 100, "link name"};
 constexpr Field kDevMajor{329, 8, "device number"};
 constexpr Field kDevMinor{337, 8, "device number"};
+constexpr Field kGnuAtime{345, 12, "access time"};
+constexpr Field kGnuCtime{357, 12, "change time"};
+constexpr Field kPrefix{345, 155, "prefix"};
+constexpr Field kStarPrefix{345, 131, "prefix"};
 constexpr size_t kTypeOffset = 156;
 constexpr size_t kMagicOffset = 257;
 constexpr size_t kGnuSparseOffset = 386;    // the first of four entries
 constexpr size_t kGnuRealSizeOffset = 483;  // of a sparse file
+constexpr size_t kStarTrailerOffset = 508;
+constexpr std::string_view kUstarMagic{"ustar\0", 6};
+constexpr std::string_view kGnuMagic{"ustar  \0", 8};
+constexpr std::string_view kStarTrailer{"tar\0", 4};
 
 [[noreturn]] void refuse_number(const char* what) {
   refuse(std::string("its ") + what + " is not a number");
@@ -126,7 +139,10 @@ Records parse_records(std::string_view body) {
     const size_t equals = record.find('=');
     const std::string_view key = record.substr(0, equals);
     if (equals == record.npos || key.empty() || has_nul(key)) refuse("a PAX record is malformed");
-    records.insert_or_assign(std::string(key), std::string(record.substr(equals + 1)));
+    const std::string_view value = record.substr(equals + 1);
+    const bool is_name = key == "path" || key == "linkpath" || key == "uname" || key == "gname";
+    if (is_name && has_nul(value)) refuse("a name has a NUL byte in it");
+    records.insert_or_assign(std::string(key), std::string(value));
     body.remove_prefix(end);
   }
   return records;
@@ -151,158 +167,235 @@ TarTime parse_time(std::string_view text) {
 
 class Headers {
  public:
-  // `raw` is what libarchive took for the member: extension headers, the member's own block, and a
-  // sparse map if there is one.
+  /// `raw` is what libarchive took for the member: extension headers, the member's own block, and a
+  /// sparse map if there is one.
   explicit Headers(std::string_view raw) {
-    std::string_view block = take_block(raw);
     std::string seen;
-    for (; std::string_view("gxLK").find(type_of(block)) != std::string_view::npos;
-         block = take_block(raw))
-      read_extension(block, raw, seen);
-    check_own_block(block);
-    check_records();
-    trailer_size_ = raw.size();
+    for (block_ = take_block(raw); is_extension(type()); block_ = take_block(raw))
+      read_extension(raw, seen);
+    map_ = raw;
   }
 
-  char type() const { return type_; }
-  int64_t dev_major() const { return dev_major_; }
-  int64_t dev_minor() const { return dev_minor_; }
-  bool is_sparse() const { return sparse_; }
-
-  /// Bytes that the headers claim to follow them.
-  uint64_t stored_size() const {
-    if (type_ == 'S' || trailer_size_ == 0) return size_;
-    if (trailer_size_ > size_) refuse("its sparse map is longer than its data");
-    return size_ - trailer_size_;  // PAX 1.0 keeps the map in front of the data
-  }
-
-  /// The record's value, nullptr where there is none or an empty one, which stands for "as in the
-  /// block".
-  const std::string* record(std::string_view key) const {
-    const auto found = records_.find(key);
-    return found == records_.end() || found->second.empty() ? nullptr : &found->second;
-  }
-
-  // From SCHILY.xattr alone: libarchive's list has its own and Red Hat's keys mixed in.
-  std::map<std::string, std::string> xattrs() const {
-    static constexpr std::string_view kPrefix = "SCHILY.xattr.";
-    std::map<std::string, std::string> xattrs;
-    for (const auto& [key, value] : records_) {
-      if (key.starts_with(kPrefix)) xattrs.emplace(key.substr(kPrefix.size()), value);
+  /// Of the member, unchecked.
+  std::string name() const {
+    for (const char* key : {"GNU.sparse.name", "path"}) {
+      if (const std::string* value = record(key)) return *value;
     }
-    return xattrs;
+    const std::string name = text(kName);
+    const bool star = ustar_ && block_.substr(kStarTrailerOffset) == kStarTrailer;
+    const std::string prefix = ustar_ ? text(star ? kStarPrefix : kPrefix) : "";
+    return prefix.empty() ? name : prefix + "/" + name;
   }
+
+  /// The member; of a sparse file, `size` is that of its data. Throws for what no member may be.
+  TarEntry entry() const {
+    TarEntry entry{.name = name(), .type = tar_type()};
+    check_name(entry.name, "name");
+    if (entry.type == TarType::Regular && entry.name.ends_with('/'))
+      refuse("a regular file's name ends in '/'");  // a directory to some readers
+    entry.mode = static_cast<uint32_t>(number(block_, kMode)) & 07777;
+    entry.uid = natural(kUid);
+    entry.gid = natural(kGid);
+    const std::string* time = record("mtime");
+    entry.mtime = {number(block_, kMtime), 0};
+    if (time != nullptr) entry.mtime = parse_time(*time);
+    entry.xattrs = xattrs();
+    set_device(entry);
+    if (entry.type == TarType::HardLink || entry.type == TarType::Symlink) {
+      const std::string* target = record("linkpath");
+      entry.link_name = target != nullptr ? *target : text(kLinkName);
+      check_name(entry.link_name, "link target");
+    }
+    entry.size = entry.type == TarType::Regular ? data_size() : 0;
+    check_sparse(entry.type);
+    return entry;
+  }
+
+  bool is_sparse() const {
+    return type() == 'S' || std::ranges::any_of(records_, [](const auto& r) {
+             return r.first.starts_with("GNU.sparse.");
+           });
+  }
+
+  /// Whether a reader may find data that the member, by its type, does not have.
+  bool claims_data() const { return natural(kSize) > 0; }
 
  private:
-  static char type_of(std::string_view block) { return block[kTypeOffset]; }
+  char type() const { return block_[kTypeOffset]; }
 
-  static std::string_view take_block(std::string_view& raw) {
+  static bool is_extension(char type) {
+    return std::string_view("gxLK").find(type) != std::string_view::npos;
+  }
+
+  // The next header block, its numbers good.
+  std::string_view take_block(std::string_view& raw) {
     if (raw.size() < kBlock) refuse("its headers are incomplete");
     const std::string_view block = raw.substr(0, kBlock);
     raw.remove_prefix(kBlock);
+    gnu_ = block.substr(kMagicOffset, kGnuMagic.size()) == kGnuMagic;
+    ustar_ = block.substr(kMagicOffset, kUstarMagic.size()) == kUstarMagic;
+    for (const Field& field : {kMode, kUid, kGid, kSize, kMtime}) number(block, field);
+    for (const Field& field : {kDevMajor, kDevMinor}) {
+      if (gnu_ || ustar_) number(block, field);
+    }
+    // Early Go wrote a ustar prefix into GNU headers where these are.
+    for (const Field& field : {kGnuAtime, kGnuCtime}) {
+      if (gnu_ && block[field.offset] != 0) number(block, field);
+    }
     return block;
   }
 
   // Which of several headers of a kind wins, and whether PAX or GNU wins, differs between readers.
   static void check_order(char type, std::string& seen) {
-    const bool fits = type == 'g'   ? seen.find_first_not_of('g') == seen.npos
-                      : type == 'x' ? seen.find_first_not_of('g') == seen.npos
-                                    : seen.find(type) == seen.npos && seen.find('x') == seen.npos;
+    const bool first = seen.find_first_not_of('g') == seen.npos;
+    const bool fits = first || (type != 'g' && type != 'x' && seen.find(type) == seen.npos &&
+                                seen.find('x') == seen.npos);
     seen += type;
-    if (!fits || std::ranges::count(seen, 'g') > static_cast<ptrdiff_t>(kMaxGlobalHeaders))
+    if (!fits || std::ranges::count(seen, 'g') > kMaxGlobalHeaders)
       refuse("it has contradicting extension headers");
   }
 
-  void read_extension(std::string_view block, std::string_view& raw, std::string& seen) {
-    check_order(type_of(block), seen);
-    const int64_t size = number(block, kSize);
-    if (size < 0 || static_cast<uint64_t>(size) > raw.size())
-      refuse("an extension header is truncated");
-    const std::string_view body = raw.substr(0, static_cast<size_t>(size));
-    raw.remove_prefix(std::min(padded(body.size()), raw.size()));
-    if (type_of(block) == 'x') records_ = parse_records(body);
-    const bool name = type_of(block) == 'L' || type_of(block) == 'K';
-    if (name && !is_zero(body.substr(std::min(body.find('\0'), body.size()))))
-      refuse("a name has a NUL byte in it");
+  void read_extension(std::string_view& raw, std::string& seen) {
+    check_order(type(), seen);
+    const uint64_t size = natural(kSize);
+    if (size > raw.size()) refuse("an extension header is truncated");
+    const std::string_view body = raw.substr(0, size);
+    raw.remove_prefix(std::min(padded(size), raw.size()));
+    const Records records = type() == 'x' || type() == 'g' ? parse_records(body) : Records();
+    if (type() == 'x') records_ = records;
+    if (type() == 'L') records_["path"] = gnu_name(body);
+    if (type() == 'K') records_["linkpath"] = gnu_name(body);
   }
 
-  void check_own_block(std::string_view block) {
-    type_ = type_of(block);
-    for (const Field& field : {kMode, kMtime}) number(block, field);
-    if (number(block, kUid) < 0 || number(block, kGid) < 0) refuse("its owner is negative");
-    const int64_t size = number(block, kSize);
-    if (size < 0) refuse("its size is negative");
-    size_ = static_cast<uint64_t>(size);
-    if (block.substr(kMagicOffset, 5) == "ustar") {
-      dev_major_ = number(block, kDevMajor);
-      dev_minor_ = number(block, kDevMinor);
+  static std::string gnu_name(std::string_view body) {
+    const std::string_view text = body.substr(0, body.find('\0'));
+    if (!is_zero(body.substr(text.size()))) refuse("a name has a NUL byte in it");
+    return std::string(text);
+  }
+
+  std::string text(const Field& field) const {
+    const std::string_view bytes = block_.substr(field.offset, field.size);
+    return std::string(bytes.substr(0, bytes.find('\0')));
+  }
+
+  // A number that cannot be negative, from its PAX record or the block.
+  uint64_t natural(const Field& field) const {
+    int64_t value = number(block_, field);
+    if (const auto found = records_.find(field.what); found != records_.end()) {
+      // libarchive takes an empty record for 0, other readers for "as in the block".
+      const auto replaced = decimal(found->second);
+      if (!replaced) refuse_number(field.what);
+      value = *replaced;
     }
-    const bool gnu = block.substr(kMagicOffset, kGnuMagic.size()) == kGnuMagic;
+    if (value < 0) refuse(std::string("its ") + field.what + " is negative");
+    return static_cast<uint64_t>(value);
+  }
+
+  /// The record's value; nullptr for none and for an empty one, which stands for "as in the block".
+  const std::string* record(std::string_view key) const {
+    const auto found = records_.find(key);
+    return found == records_.end() || found->second.empty() ? nullptr : &found->second;
+  }
+
+  TarType tar_type() const {
+    switch (type()) {
+      case '\0':  // before ustar, a trailing slash was all that told a directory
+        return name().ends_with('/') ? TarType::Directory : TarType::Regular;
+      case 'S':
+        return TarType::Regular;
+      case '0':
+      case '1':
+      case '2':
+      case '3':
+      case '4':
+      case '5':
+      case '6':
+        return static_cast<TarType>(type());
+      default:
+        refuse("unsupported type " + quoted(std::string(1, type())));
+    }
+  }
+
+  static void check_name(const std::string& name, const std::string& what) {
+    if (name.empty()) refuse("its " + what + " is empty");
+    if (has_nul(name)) refuse("its " + what + " has a NUL byte in it");
+    if (name.size() > kMaxTarName)
+      refuse("its " + what + " is longer than " + std::to_string(kMaxTarName) + " bytes");
+  }
+
+  // From SCHILY.xattr alone; readers that also take libarchive's and Red Hat's keys are few.
+  std::map<std::string, std::string> xattrs() const {
+    static constexpr std::string_view kKey = "SCHILY.xattr.";
+    std::map<std::string, std::string> xattrs;
+    for (const auto& [key, value] : records_) {
+      if (!key.starts_with(kKey)) continue;
+      if (key.size() == kKey.size()) refuse("an extended attribute has no name");
+      xattrs.emplace(key.substr(kKey.size()), value);
+    }
+    return xattrs;
+  }
+
+  void set_device(TarEntry& entry) const {
+    if (entry.type != TarType::CharDevice && entry.type != TarType::BlockDevice) return;
+    if (!gnu_ && !ustar_) return;  // older tars have no device numbers
+    const int64_t major = number(block_, kDevMajor), minor = number(block_, kDevMinor);
+    if (major < 0 || major > UINT32_MAX || minor < 0 || minor > UINT32_MAX)
+      refuse_number(kDevMajor.what);
+    entry.dev_major = static_cast<uint32_t>(major);
+    entry.dev_minor = static_cast<uint32_t>(minor);
+  }
+
+  // What is left for data: PAX 1.0 keeps a sparse file's map in front of it, GNU outside of it.
+  uint64_t data_size() const {
+    const uint64_t size = natural(kSize), map = type() == 'S' ? 0 : map_.size();
+    if (map > size) refuse("its sparse map is longer than its data");
+    return size - map;
+  }
+
+  void check_sparse(TarType entry_type) const {
     // libarchive looks for a sparse map in every GNU header, other readers only in those of type
     // 'S'.
-    const bool has_map = gnu && (block[kGnuSparseOffset] != 0 || block[kGnuRealSizeOffset] != 0);
-    if ((type_ == 'S') != has_map) refuse("it is sparse and not sparse");
-    sparse_ = has_map;
+    const bool has_map = gnu_ && (block_[kGnuSparseOffset] != 0 || block_[kGnuRealSizeOffset] != 0);
+    if (has_map != (type() == 'S')) refuse_sparse();
+    if (!is_sparse()) {
+      if (records_.contains("SUN.holesdata") || records_.contains("SCHILY.realsize"))
+        refuse_sparse();
+      return;
+    }
+    if (entry_type != TarType::Regular) refuse("it is sparse but no regular file");
+    if (type() == 'S') return check_gnu_map();
+    // After an unknown version, libarchive would take the next member for sparse.
+    const bool versioned =
+        records_.contains("GNU.sparse.major") || records_.contains("GNU.sparse.minor");
+    const std::string *major = record("GNU.sparse.major"), *minor = record("GNU.sparse.minor");
+    const bool known = major != nullptr && *major == "1" && minor != nullptr && *minor == "0";
+    const bool unversioned =
+        record("GNU.sparse.map") != nullptr || record("GNU.sparse.offset") != nullptr;
+    if (versioned ? !known : !unversioned) refuse_sparse();
   }
 
-  void check_records() {
-    for (const char* key : {"path", "linkpath", "GNU.sparse.name"}) {
-      if (const std::string* name = record(key); name != nullptr && has_nul(*name))
-        refuse("a name has a NUL byte in it");
-    }
-    for (const char* key : {"uid", "gid", "size"}) {
-      const auto found = records_.find(key);
-      if (found == records_.end()) continue;
-      // libarchive takes an empty record for 0, other readers for "as in the block".
-      const auto value = decimal(found->second);
-      if (!value || *value < 0) refuse_number(key);
-      if (found->first == "size") size_ = static_cast<uint64_t>(*value);
-    }
-    for (const auto& [key, value] : records_) {
-      if (key.starts_with("GNU.sparse.")) sparse_ = true;
-      if (key == "SUN.holesdata" || key == "SCHILY.realsize")
-        refuse("its kind of sparse file is unsupported");
-      if (key == "SCHILY.xattr.") refuse("an extended attribute has no name");
-    }
+  // Pairs of numbers up to one that is not set: four in the block, 21 in each that follows.
+  void check_gnu_map() const {
+    constexpr Field kRealSize{kGnuRealSizeOffset, 12, "size"};
+    const auto check_pairs = [](std::string_view block, size_t offset, size_t count) {
+      for (; count-- > 0 && block[offset] != 0; offset += 24) {
+        number(block, {offset, 12, "sparse map"});
+        number(block, {offset + 12, 12, "sparse map"});
+      }
+    };
+    number(block_, kRealSize);
+    check_pairs(block_, kGnuSparseOffset, 4);
+    for (size_t at = 0; at < map_.size(); at += kBlock) check_pairs(map_.substr(at, kBlock), 0, 21);
   }
 
-  char type_ = 0;
-  uint64_t size_ = 0;
-  size_t trailer_size_ = 0;
-  int64_t dev_major_ = 0;
-  int64_t dev_minor_ = 0;
-  bool sparse_ = false;
+  [[noreturn]] static void refuse_sparse() { refuse("its kind of sparse file is unsupported"); }
+
+  std::string_view block_;  // the last one looked at, in the end the member's own
+  bool gnu_ = false;
+  bool ustar_ = false;
+  std::string_view map_;  // blocks behind it that are a sparse map
   Records records_;
 };
-
-TarType type_of(const Headers& headers, std::string_view name) {
-  switch (headers.type()) {
-    case '\0':  // before ustar, a trailing slash was all that told a directory
-      return name.ends_with('/') ? TarType::Directory : TarType::Regular;
-    case '0':
-    case 'S':
-      return TarType::Regular;
-    case '1':
-      return TarType::HardLink;
-    case '2':
-      return TarType::Symlink;
-    case '3':
-      return TarType::CharDevice;
-    case '4':
-      return TarType::BlockDevice;
-    case '5':
-      return TarType::Directory;
-    case '6':
-      return TarType::Fifo;
-    default:
-      refuse("unsupported type " + quoted(std::string(1, headers.type())));
-  }
-}
-
-uint32_t device_number(int64_t value) {
-  if (value < 0 || value > UINT32_MAX) refuse_number("device number");
-  return static_cast<uint32_t>(value);
-}
 
 std::string text_or_empty(const char* text) {
   return text == nullptr ? std::string() : text;
@@ -395,7 +488,7 @@ struct TarReader::Impl {
   bool read_header();
   void check_end() const;
   TarEntry make_entry();
-  void check_size(const Headers& headers);
+  void begin_data(bool sparse, uint64_t stored);
   void reopen_behind_headers();
 
   ByteSource& source;
@@ -447,10 +540,7 @@ la_ssize_t TarReader::Impl::feed_callback(archive*, void* self, const void** buf
 size_t TarReader::Impl::feed(const void** buffer) {
   if (cursor == read_end()) {
     drop_pieces();
-    if (in_headers && cursor > header_begin + kMaxTarHeader) {
-      throw Error(ErrorKind::BadArchive, where() + ": its headers are longer than " +
-                                             std::to_string(kMaxTarHeader) + " bytes");
-    }
+    if (in_headers && cursor > header_begin + kMaxTarHeader) with_context(where(), refuse_length);
     read_piece();
     if (cursor == read_end()) return 0;
   }
@@ -528,7 +618,7 @@ std::optional<TarEntry> TarReader::Impl::next() {
   raw = bytes_between(header_begin, position());
   try {
     return make_entry();
-  } catch (const Error& error) {
+  } catch (const Error& error) {  // not with_context: only now may the name be known
     throw Error(error.kind(), where() + ": " + error.what());
   }
 }
@@ -559,8 +649,10 @@ void TarReader::Impl::check_end() const {
   std::string rest = bytes_between(header_begin, header_begin + kMaxTarHeader);
   std::string_view blocks = rest;
   while (blocks.size() > kBlock && blocks[kTypeOffset] == 'g') {  // global headers with no member
-    const auto body = static_cast<uint64_t>(std::max<int64_t>(number(blocks, kSize), 0));
-    blocks.remove_prefix(std::min(blocks.size(), kBlock + padded(body)));
+    const auto size_field = static_cast<uint64_t>(std::max<int64_t>(number(blocks, kSize), 0));
+    const std::string_view body = blocks.substr(kBlock, size_field);
+    parse_records(body);
+    blocks.remove_prefix(std::min(blocks.size(), kBlock + padded(body.size())));
   }
   blocks = blocks.substr(0, 2 * kBlock);
   if (!is_zero(blocks)) refuse("data behind a single zero block");
@@ -568,76 +660,41 @@ void TarReader::Impl::check_end() const {
 }
 
 TarEntry TarReader::Impl::make_entry() {
-  name = text_or_empty(archive_entry_pathname(entry.get()));
-  if (raw.size() > kMaxTarHeader)
-    refuse("its headers are longer than " + std::to_string(kMaxTarHeader) + " bytes");
+  if (raw.size() > kMaxTarHeader) refuse_length();
   const Headers headers(raw);
-  // PAX names are UTF-8 by the standard and raw bytes by practice; libarchive converts, we do not.
-  for (const char* key : {"GNU.sparse.name", "path"}) {
-    if (const std::string* value = headers.record(key)) {
-      name = *value;
-      break;
-    }
-  }
-  if (name.empty()) refuse("its name is empty");
-  if (name.size() > kMaxTarName)
-    refuse("its name is longer than " + std::to_string(kMaxTarName) + " bytes");
-
-  TarEntry out;
-  out.name = name;
-  out.type = type_of(headers, name);
-  if (out.type == TarType::Regular && name.ends_with('/'))
-    refuse("a regular file's name ends in '/'");  // a directory to some readers
-  out.mode = archive_entry_perm(entry.get());
-  if (archive_entry_uid(entry.get()) < 0 || archive_entry_gid(entry.get()) < 0)
-    refuse("its owner is negative");
-  out.uid = static_cast<uint64_t>(archive_entry_uid(entry.get()));
-  out.gid = static_cast<uint64_t>(archive_entry_gid(entry.get()));
-  const std::string* mtime = headers.record("mtime");
-  out.mtime = mtime != nullptr ? parse_time(*mtime) : TarTime{archive_entry_mtime(entry.get()), 0};
-  out.xattrs = headers.xattrs();
-  if (out.type == TarType::CharDevice || out.type == TarType::BlockDevice) {
-    out.dev_major = device_number(headers.dev_major());
-    out.dev_minor = device_number(headers.dev_minor());
-  }
-  if (out.type == TarType::HardLink || out.type == TarType::Symlink) {
-    const std::string* linkpath = headers.record("linkpath");
-    out.link_name = linkpath != nullptr ? *linkpath
-                    : out.type == TarType::HardLink
-                        ? text_or_empty(archive_entry_hardlink(entry.get()))
-                        : text_or_empty(archive_entry_symlink(entry.get()));
-    if (out.link_name.empty()) refuse("its link has no target");
-    if (out.link_name.size() > kMaxTarName) refuse("its link target is too long");
-  }
+  name = headers.name();
+  TarEntry out = headers.entry();
   if (out.type == TarType::Regular) {
-    check_size(headers);
+    begin_data(headers.is_sparse(), out.size);
     out.size = size;
-  } else {
-    if (headers.is_sparse()) refuse("it is sparse but no regular file");
-    if (headers.stored_size() > 0) reopen_behind_headers();
+  } else if (headers.claims_data()) {
+    reopen_behind_headers();
   }
   return out;
 }
 
-// Decides between the size that the headers state and what libarchive made of them.
-void TarReader::Impl::check_size(const Headers& headers) {
+// Decides between the size of the data that the headers state and what libarchive made of them.
+void TarReader::Impl::begin_data(bool sparse, uint64_t stored) {
   if (archive_entry_size(entry.get()) < 0) refuse("its size is negative");
   size = static_cast<uint64_t>(archive_entry_size(entry.get()));
   data_end = 0;
-  data_left = headers.stored_size();
+  data_left = stored;
   has_data = true;
   keep_from = UINT64_MAX;  // the headers are in `raw`
-  if (!headers.is_sparse()) {
+  if (!sparse) {
     if (size != data_left) refuse("its headers disagree about its size");
     return;
   }
-  // libarchive leaves entries out of its list that overlap or reach past the end, and for a file of
-  // a single run from end to end it has none.
+  // libarchive leaves entries out of its list that overlap or reach past the end. A single run from
+  // end to end is no list at all: reset() frees it, and next() would read what it freed.
   uint64_t mapped = 0;
-  if (archive_entry_sparse_reset(entry.get()) == 0) mapped = std::min(size, data_left);
-  la_int64_t offset = 0, length = 0;
-  while (archive_entry_sparse_next(entry.get(), &offset, &length) == ARCHIVE_OK)
-    mapped += static_cast<uint64_t>(length);
+  if (archive_entry_sparse_reset(entry.get()) == 0) {
+    mapped = data_left == size ? size : 0;
+  } else {
+    la_int64_t offset = 0, length = 0;
+    while (archive_entry_sparse_next(entry.get(), &offset, &length) == ARCHIVE_OK)
+      mapped += static_cast<uint64_t>(length);
+  }
   if (mapped != data_left) refuse("its sparse map does not fit its data");
 }
 

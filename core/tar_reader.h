@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // TarReader: uncompressed tar bytes in, TarEntry values out, by libarchive behind a ByteSource: v7,
-// ustar, pax, GNU long names, base-256 numbers, GNU and PAX sparse files. It judges the tar's syntax and
-// size, not where a member would land: that is core/layer_apply.h. One thread uses a reader.
+// ustar, pax, GNU long names, base-256 numbers, GNU and PAX sparse files. It judges the tar's
+// syntax and size, not where a member would land: that is core/layer_apply.h. One thread uses a
+// reader.
 //
 // Bounded: memory stays below a few MiB whatever the stream says (limits below).
 #pragma once
@@ -21,8 +22,8 @@ namespace overlayd {
 
 /// PATH_MAX: a longer name could not be used as a path afterwards.
 inline constexpr size_t kMaxTarName = 4096;
-/// All header blocks of one member. Linux allows 64 KiB of xattrs a file by name and the same by value;
-/// four times that leaves room for names, and stops header bombs.
+/// All header blocks of one member. Linux allows 64 KiB of xattrs a file by name and the same by
+/// value; four times that leaves room for names, and stops header bombs.
 inline constexpr size_t kMaxTarHeader = 512 * 1024;
 
 class TarReader {
@@ -33,30 +34,33 @@ class TarReader {
   TarReader(const TarReader&) = delete;
   TarReader& operator=(const TarReader&) = delete;
 
-  /// The next member, or nullopt at the end of the archive. Skips what is left of the previous member's
-  /// data; PAX global headers are passed over. Throws Error(BadArchive) naming the offset and, where
-  /// known, the member: damaged or truncated headers, a compressed stream (the message says which
-  /// compression), unknown types, names that are empty, contain NUL or exceed kMaxTarName, and whatever
-  /// `source` throws.
+  /// The next member, or nullopt at the end of the archive. Skips what is left of the previous
+  /// member's data; PAX global headers are passed over. Throws Error(BadArchive) naming the offset
+  /// and, where known, the member: damaged or truncated headers, a compressed stream (the message
+  /// says which compression), types other than TarType's, names that are empty, contain NUL or
+  /// exceed kMaxTarName, and whatever Go's archive/tar refuses or readers are known to disagree on.
+  /// Whatever `source` throws comes through. After a throw every call throws the same again.
   std::optional<TarEntry> next();
 
-  /// A run of the current member's data. Holes of sparse files are skipped over: `offset` jumps.
+  /// A run of the current member's data. Holes of sparse files are skipped over: `offset` jumps,
+  /// and of a hole at the end only the entry's size tells.
   struct Data {
     uint64_t offset = 0;               ///< in the file
     std::span<const std::byte> bytes;  ///< valid until the next call on the reader
   };
-  /// The next run, or nullopt at the end of the member. A member shorter than its size is BadArchive.
+  /// The next run, or nullopt at the end of the member. A member shorter than its size is
+  /// BadArchive.
   std::optional<Data> read_data();
 
-  /// The exact header blocks of the current member as they came (extension headers included), for
-  /// stores that keep layers in their original framing.
+  /// The exact header blocks of the current member as they came (extension headers and a sparse map
+  /// included), for stores that keep layers in their original framing.
   std::string raw_header() const;
 
   /// Where in the stream the current member's first header block is.
   uint64_t header_offset() const;
 
-  /// After next() returned nullopt: reads the source to its clean end (bytes behind the closing blocks
-  /// are padding and ignored).
+  /// After next() returned nullopt: reads the source to its clean end (bytes behind the closing
+  /// blocks are padding and ignored).
   void drain();
 
  private:

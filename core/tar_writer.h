@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// TarWriter: encodes layer tars exactly as Go's archive/tar does for the same headers in PAX format,
-// because engines compare digests of what they re-encode: plain ustar where everything fits (with the
-// prefix/name split), otherwise one PAX 'x' header before it with only the records that do not fit,
-// sorted by key. Format: POSIX.1-2001 pax; Go's choices are documented in docs/layers.md.
-// One thread uses a writer.
+// TarWriter: encodes layer tars exactly as Go's archive/tar does for the same headers in PAX
+// format, because engines compare digests of what they re-encode: plain ustar where everything fits
+// (with the prefix/name split), otherwise one PAX 'x' header before it with only the records that
+// do not fit, sorted by key. Format: POSIX.1-2001 pax; Go's choices are documented in
+// docs/layers.md. One thread uses a writer.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,10 @@ class TarWriter {
   /// Collects small writes; the sink sees blocks of about 64 KiB or larger pieces of file data.
   explicit TarWriter(ByteSink& sink);
 
-  /// Starts the next member; the previous one's data must be complete. mtime goes into the tar in whole
-  /// seconds when nanoseconds is 0, else with a PAX record. Error(InvalidArgument) names the entry for
-  /// what no PAX tar can carry: a NUL in a name, a mode or device number that does not fit.
+  /// Starts the next member; the previous one's data must be complete. mtime goes into the tar in
+  /// whole seconds when nanoseconds is 0, else with a PAX record. Error(InvalidArgument) names the
+  /// entry for what no PAX tar can carry: a NUL in a name, a mode or device number that does not
+  /// fit.
   void begin(const TarEntry& entry);
 
   /// Data of the member begun last; more than its size is a programming error (aborts).
