@@ -66,8 +66,8 @@ void landlock_this_thread(int root) {
 
 // What extraction needs: owners, modes and set-id bits of anybody's files, device nodes, file
 // capabilities, and trusted xattrs (which is all of CAP_SYS_ADMIN that is used).
-constexpr std::array kKept = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER,   CAP_FSETID,
-                              CAP_MKNOD, CAP_SETFCAP,      CAP_SYS_ADMIN};
+constexpr std::array<unsigned, 7> kKept = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER,   CAP_FSETID,
+                                           CAP_MKNOD, CAP_SETFCAP,      CAP_SYS_ADMIN};
 
 // The raw calls act on the calling thread alone; libcap's would, too, but this is all we need of
 // it.

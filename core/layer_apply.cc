@@ -131,9 +131,11 @@ UniqueFd CurrentDirectory::make_missing(const std::string& path) {
     UniqueFd next = try_open(so_far);
     if (!next) {
       const std::string name = path.substr(start, end - start);
+      const std::array<timespec, 2> times = {timespec{0, UTIME_OMIT}, sys::fstat(at.get()).st_mtim};
       // False: a dangling symlink stands there.
       if (!sys::mkdirat(at.get(), name, 0755))
         bad("parent " + quoted(so_far) + " is not a directory");
+      if (::futimens(at.get(), times.data()) != 0) throw_errno("set the times around", name);
       next = sys::openat(at.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
       sys::fchown(next.get(), uid_, gid_);
     }
@@ -190,7 +192,7 @@ class Extractor {
       case whiteout::MarkerKind::Malformed:
         bad("a whiteout without a name");
       case whiteout::MarkerKind::Opaque:
-        return whiteout::set_opaque({parent, ""});
+        return make_opaque(parent);
       case whiteout::MarkerKind::Deleted:
         return make_whiteout(parent, std::string(marker.name), entry);
       default:
@@ -204,11 +206,27 @@ class Extractor {
     set_metadata(root_, ".", entry);
   }
 
-  // A name that the same tar made before loses to the whiteout, as it does in the OCI
-  // specification.
+  // Whiteouts in a directory that hides everything below are superfluous, and worse: overlayfs does
+  // not merge such a directory, so it lists them.
+  static void make_opaque(int directory) {
+    whiteout::set_opaque({directory, ""});
+    for (const sys::DirEntry& entry : sys::list_directory(directory)) {
+      const auto info = sys::try_fstatat(directory, entry.name);
+      if (info && whiteout::is_whiteout(*info)) sys::unlinkat(directory, entry.name, 0);
+    }
+  }
+
+  // A whiteout is about the layers below only: what the same tar has made of that name stays, and a
+  // directory no longer shows what is under it (OCI image specification, layer.md, "Whiteouts").
   void make_whiteout(int parent, const std::string& name, const TarEntry& entry) {
+    if (const auto made = sys::try_fstatat(parent, name); made && !whiteout::is_whiteout(*made)) {
+      if (S_ISDIR(made->st_mode)) whiteout::set_opaque({parent, name});
+      return;
+    }
+    if (whiteout::is_opaque({parent, ""})) return;
     clear(parent, name);
     whiteout::make(parent, name);
+    set_owner(parent, name, entry);  // a set-gid directory has given it another
     set_times(parent, name, to_timespec(entry.mtime));
   }
 

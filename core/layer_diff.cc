@@ -81,28 +81,31 @@ class TarExport {
       : source_(source), maps_(maps), tar_(sink) {}
 
   void run() {
-    walk("", source_.upper, source_.parent);
+    walk("", source_.upper, source_.parent, false);
     tar_.finish();
   }
 
   size_t sockets() const { return sockets_; }
 
  private:
-  // Directory before content, names in byte order: Docker's order.
-  void walk(const std::string& prefix, const MergedDir& directory, const OptionalDir& parent) {
+  // Directory before content, names in byte order: Docker's order. `cut_off`: a directory above is
+  // opaque, so nothing of the parent shows here.
+  void walk(const std::string& prefix, const MergedDir& directory, const OptionalDir& parent,
+            bool cut_off) {
+    cut_off = cut_off || directory.opaque();
     for (const Entry& entry : directory.list()) {
       const std::string path = prefix + entry.name;
-      const OptionalDir inside =
-          with_context(quoted(path), [&] { return write(path, directory, entry, parent); });
-      if (inside) walk(path + "/", *inside, parent_directory(parent, entry.name));
+      const OptionalDir inside = with_context(
+          quoted(path), [&] { return write(path, directory, entry, parent, cut_off); });
+      if (inside) walk(path + "/", *inside, parent_directory(parent, entry.name), cut_off);
     }
   }
 
   // Writes one object; returns the directory to go on with, if it is one.
   OptionalDir write(const std::string& path, const MergedDir& directory, const Entry& entry,
-                    const OptionalDir& parent) {
+                    const OptionalDir& parent, bool cut_off) {
     if (entry.is_whiteout()) {
-      if (source_.direct || (parent && parent->find(entry.name))) write_whiteout(path, entry);
+      if (is_needed(entry, parent, cut_off)) write_whiteout(path, entry);
     } else if (entry.is_directory()) {
       MergedDir inside = directory.open(entry);
       write_directory(path, entry, inside.opaque());
@@ -113,6 +116,12 @@ class TarExport {
       write_object(path, entry);
     }
     return std::nullopt;
+  }
+
+  // A whiteout that hides nothing is worse than useless: overlayfs lists it in a directory that it
+  // need not merge, and then has no such file.
+  bool is_needed(const Entry& whiteout, const OptionalDir& parent, bool cut_off) const {
+    return source_.direct || (!cut_off && parent && parent->find(whiteout.name));
   }
 
   TarEntry header(std::string name, const struct stat& info) const {

@@ -89,7 +89,8 @@ class OverlayLayerStore final : public LayerStore {
   // Streams.
   UniqueFd open_content(const Layer& layer) const;
   MergedDir open_stack(const Layer& nearest) const;
-  DiffSource open_source(const LayerId& id, const LayerId* parent) const;
+  DiffSource open_source(Layer& layer, const LayerId* parent) const;
+  static void check_not_removed(Layer& layer);
   void begin_filling(Layer& layer, const LayerId* parent);
   void finish_filling(Layer& layer);
   void abandon_filling(Layer& layer) noexcept;
@@ -146,10 +147,9 @@ void OverlayLayerStore::make_directories() {
 
 void OverlayLayerStore::take_lock() {
   lock_ = sys::openat(home_.get(), layout::kLockFile, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw_errno(
-        [&] { return "another process serves the store in " + quoted(config_.home.string()); });
-  }
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return;
+  if (errno != EWOULDBLOCK) throw_errno("lock", layout::kLockFile);
+  throw Error(ErrorKind::Busy, "another process serves it");
 }
 
 void OverlayLayerStore::sweep_staging() {
@@ -378,7 +378,7 @@ void OverlayLayerStore::mount(Layer& layer, const std::string& mount_label) {
   ScopeExit remove_merged([&] { ::unlinkat(home_.get(), merged.c_str(), AT_REMOVEDIR); });
   const OverlaySpec spec = overlay_spec(layer, mount_label);
   mount_overlay(home_.get(), spec, merged, overlay_);
-  remove_merged.dismiss();
+  ScopeExit unmount([&] { unmount_lazily(home_.get(), merged); });
   if (spec.upper && (owner_.root_uid != 0 || owner_.root_gid != 0)) {
     // The kernel made it as host root; Docker hands it to container root, and so does its remover.
     const UniqueFd inner =
@@ -386,6 +386,8 @@ void OverlayLayerStore::mount(Layer& layer, const std::string& mount_label) {
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     sys::fchown(inner.get(), owner_.root_uid, owner_.root_gid);
   }
+  unmount.dismiss();
+  remove_merged.dismiss();
 }
 
 OverlaySpec OverlayLayerStore::overlay_spec(const Layer& layer,
@@ -410,6 +412,7 @@ void OverlayLayerStore::put(const LayerId& id) {
   if (!layer) return;
   const Lock lock(layer->mutex);
   if (layer->removed) return;
+  notice_foreign_unmount(*layer);
   if (layer->holders > 0) --layer->holders;
   if (!layer->mounted) return;
   if (layer->holders > 0) {
@@ -460,7 +463,9 @@ void OverlayLayerStore::cleanup() {
   size_t held = 0;
   for (const LayerPtr& layer : table_.all()) {
     const Lock lock(layer->mutex);
-    if (layer->removed || !layer->mounted) continue;
+    if (layer->removed) continue;
+    notice_foreign_unmount(*layer);
+    if (!layer->mounted) continue;
     if (layer->holders > 0) {
       ++held;
     } else {
@@ -491,17 +496,22 @@ class StreamGuard {
 
 class OverlayLayerStore::Diff final : public LayerDiff {
  public:
-  Diff(const OverlayLayerStore& store, const LayerId& id, DiffSource source)
-      : store_(store), id_(id), source_(std::move(source)), guard_(store.streams_) {}
+  Diff(const OverlayLayerStore& store, LayerPtr layer, DiffSource source)
+      : store_(store),
+        layer_(std::move(layer)),
+        source_(std::move(source)),
+        guard_(store.streams_) {}
 
   void write_to(ByteSink& sink) override {
-    with_context("diff of " + layer_name(id_),
-                 [&] { write_layer_tar(source_, store_.config_.id_maps, store_.observer_, sink); });
+    with_context("diff of " + layer_name(layer_->id), [&] {
+      write_layer_tar(source_, store_.config_.id_maps, store_.observer_, sink);
+      check_not_removed(*layer_);
+    });
   }
 
  private:
   const OverlayLayerStore& store_;
-  LayerId id_;
+  LayerPtr layer_;
   DiffSource source_;
   StreamGuard guard_;
 };
@@ -517,18 +527,16 @@ MergedDir OverlayLayerStore::open_stack(const Layer& nearest) const {
   return MergedDir(std::move(layers));
 }
 
-DiffSource OverlayLayerStore::open_source(const LayerId& id, const LayerId* parent) const {
-  const LayerPtr layer = require(id);
+DiffSource OverlayLayerStore::open_source(Layer& layer, const LayerId* parent) const {
   {
-    const Lock lock(layer->mutex);
-    check_usable(*layer);
+    const Lock lock(layer.mutex);
+    check_usable(layer);
   }
   if (!parent) {
-    return {
-        .upper = open_stack(*layer), .parent = std::nullopt, .direct = layer->parent == nullptr};
+    return {.upper = open_stack(layer), .parent = std::nullopt, .direct = layer.parent == nullptr};
   }
   std::vector<UniqueFd> above;
-  for (const Layer* at = layer.get(); at != nullptr; at = at->parent.get()) {
+  for (const Layer* at = &layer; at != nullptr; at = at->parent.get()) {
     if (at->id == *parent && !above.empty()) {
       const bool direct = above.size() == 1;
       return {.upper = MergedDir(std::move(above)), .parent = open_stack(*at), .direct = direct};
@@ -537,24 +545,38 @@ DiffSource OverlayLayerStore::open_source(const LayerId& id, const LayerId* pare
   }
   require(*parent);
   throw Error(ErrorKind::InvalidArgument,
-              layer_name(*parent) + " is not an ancestor of " + layer_name(id));
+              layer_name(*parent) + " is not an ancestor of " + layer_name(layer.id));
+}
+
+// A directory that is deleted while it is being read does not look broken but empty.
+void OverlayLayerStore::check_not_removed(Layer& layer) {
+  const Lock lock(layer.mutex);
+  if (layer.removed) throw Error(ErrorKind::NotFound, "it was removed while being read");
 }
 
 std::unique_ptr<LayerDiff> OverlayLayerStore::diff(const LayerId& id, const LayerId* parent) {
-  return std::make_unique<Diff>(*this, id, open_source(id, parent));
+  LayerPtr layer = require(id);
+  DiffSource source = open_source(*layer, parent);
+  return std::make_unique<Diff>(*this, std::move(layer), std::move(source));
 }
 
 std::vector<Change> OverlayLayerStore::changes(const LayerId& id, const LayerId* parent) const {
   return with_context("changes of " + layer_name(id), [&] {
     const StreamGuard guard(streams_);
-    return list_changes(open_source(id, parent));
+    const LayerPtr layer = require(id);
+    auto changes = list_changes(open_source(*layer, parent));
+    check_not_removed(*layer);
+    return changes;
   });
 }
 
 int64_t OverlayLayerStore::diff_size(const LayerId& id, const LayerId* parent) const {
   return with_context("size of " + layer_name(id), [&] {
     const StreamGuard guard(streams_);
-    return measure(open_source(id, parent));
+    const LayerPtr layer = require(id);
+    const int64_t size = measure(open_source(*layer, parent));
+    check_not_removed(*layer);
+    return size;
   });
 }
 

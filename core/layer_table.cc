@@ -50,6 +50,13 @@ bool looks_like_a_layer(int home, const std::string& name) {
          sys::try_fstatat(home, name + "/" + layout::kLink);
 }
 
+// nullopt also for what is no symlink.
+std::optional<std::string> target_of_link(int dirfd, const std::string& path) {
+  const auto info = sys::try_fstatat(dirfd, path);
+  if (!info || !S_ISLNK(info->st_mode)) return std::nullopt;
+  return sys::try_readlinkat(dirfd, path);
+}
+
 /// Turns directories into the tree of layers, parents first.
 class TreeBuilder {
  public:
@@ -57,8 +64,9 @@ class TreeBuilder {
 
   LayersById build() {
     read_all();
-    for (const auto& [id, found] : found_) by_link_.emplace(found.record.link, id);
-    by_link_.erase("");
+    for (const auto& [id, found] : found_) {
+      if (!found.record.link.empty()) claim_link(id, found);
+    }
     for (const auto& [id, found] : found_) make(id);
     for (const auto& [id, layer] : layers_) {
       if (layer->parent) ++layer->parent->children;
@@ -80,6 +88,19 @@ class TreeBuilder {
       }
       found_.emplace(id, std::move(found));
     }
+  }
+
+  // Two layers may say that they have the same link, when somebody copied a directory. l/ tells
+  // which of them children mean.
+  void claim_link(const LayerId& id, const Found& found) {
+    const auto [claim, is_first] = by_link_.emplace(found.record.link, id);
+    if (is_first) return;
+    const auto target = target_of_link(home_, layout::link_path(found.record.link));
+    LayerId loser = id;
+    if (target && layout::id_in_link_target(*target) == id.str()) std::swap(loser, claim->second);
+    Found& other = found_.at(loser);
+    other.damage = "its 'link' file says the same as that of layer " + quoted(claim->second.str());
+    other.record = {};
   }
 
   // Walks up to the first layer already made, then makes the ones below it on the way back.
@@ -160,8 +181,12 @@ void mend_links(int home, const LayersById& layers, Observer& observer) {
   }
   const UniqueFd links = sys::open_path_dir(home, layout::kLinkDirectory);
   for (const sys::DirEntry& entry : sys::list_directory(links.get())) {
-    const auto target = sys::try_readlinkat(links.get(), entry.name);
+    const auto target = target_of_link(links.get(), entry.name);
     const auto want = wanted.find(entry.name);
+    if (!target && want == wanted.end()) {
+      observer.note(NoteLevel::Warning, quoted(entry.name) + " in l/ is no link; it is left alone");
+      continue;
+    }
     if (want != wanted.end() && target == want->second) {
       wanted.erase(want);
       continue;

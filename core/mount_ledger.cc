@@ -34,8 +34,12 @@ MountLedger::MountLedger(const std::filesystem::path& state_dir) {
 std::map<LayerId, unsigned> MountLedger::load() const {
   std::map<LayerId, unsigned> counts;
   for (const sys::DirEntry& entry : sys::list_directory(directory_.get())) {
-    const auto text = sys::try_read_file(directory_.get(), entry.name, kRecordSize);
-    if (text) counts.emplace(LayerId::parse(entry.name), parse_count(*text));
+    try {
+      const auto text = sys::try_read_file(directory_.get(), entry.name, kRecordSize);
+      if (text) counts.emplace(LayerId::parse(entry.name), parse_count(*text));
+    } catch (const Error&) {
+      // Not written by us. It tells nothing, and is no reason not to start.
+    }
   }
   return counts;
 }
