@@ -5,7 +5,7 @@
 // syntax and size, not where a member would land: that is core/layer_apply.h. One thread uses a
 // reader.
 //
-// Bounded: memory stays below a few MiB whatever the stream says (limits below).
+// Bounded: memory stays below a few MiB whatever the stream says (limits in core/tar_header.h).
 #pragma once
 
 #include <cstddef>
@@ -17,14 +17,9 @@
 
 #include "core/stream.h"
 #include "core/tar_entry.h"
+#include "core/tar_header.h"  // the limits
 
 namespace overlayd {
-
-/// PATH_MAX: a longer name could not be used as a path afterwards.
-inline constexpr size_t kMaxTarName = 4096;
-/// All header blocks of one member. Linux allows 64 KiB of xattrs a file by name and the same by
-/// value; four times that leaves room for names, and stops header bombs.
-inline constexpr size_t kMaxTarHeader = 512 * 1024;
 
 class TarReader {
  public:

@@ -868,9 +868,11 @@ TEST_SUITE("layer_store") {
   TEST_CASE_FIXTURE(LayerStoreSandbox,
                     "homes with odd names and symlinks on the way are nothing special") {
     make_dirs(fd(), "real/deep");
+    make_dirs(fd(), "real/other");
     sys::symlinkat("real/deep", fd(), "symlink");
-    const char* homes[] = {"a:b",      "c,d",          "with space", "back\\slash", "new\nline",
-                           "\xff\xfe", "symlink/home", "symlink",    "not/yet/made"};
+    sys::symlinkat("real/other", fd(), "symlink itself");
+    const char* homes[] = {"a:b",      "c,d",          "with space",     "back\\slash", "new\nline",
+                           "\xff\xfe", "symlink/home", "symlink itself", "not/yet/made"};
     for (const char* name : homes) {
       CAPTURE(quoted(name));
       config.home = path() + "/" + name;
@@ -1246,13 +1248,9 @@ TEST_SUITE("layer_store") {
       for (int step = 0; step < kSteps; ++step) {
         const std::string id = any_id(), other = any_id();
         switch (random() % 9) {
-          case 0:
-            attempt("create", [&] { create(id); });
-            break;
+          case 0: attempt("create", [&] { create(id); }); break;
           case 1:
-          case 2:
-            attempt("create on", [&] { create(id, other); });
-            break;
+          case 2: attempt("create on", [&] { create(id, other); }); break;
           case 3:
             if (attempt("get", [&] { get(id); })) held.push_back(id);
             break;
@@ -1262,17 +1260,10 @@ TEST_SUITE("layer_store") {
               held.pop_back();
             }
             break;
-          case 5:
-            attempt("apply", [&] { apply(id, one_file(id)); });
-            break;
-          case 6:
-            attempt("diff", [&] { diff(id, random() % 2 == 0 ? "" : other); });
-            break;
-          case 7:
-            attempt("changes", [&] { changes(id); });
-            break;
-          default:
-            attempt("remove", [&] { remove(id); });
+          case 5: attempt("apply", [&] { apply(id, one_file(id)); }); break;
+          case 6: attempt("diff", [&] { diff(id, random() % 2 == 0 ? "" : other); }); break;
+          case 7: attempt("changes", [&] { changes(id); }); break;
+          default: attempt("remove", [&] { remove(id); });
         }
         exists(id);
         if (step % 50 == 0) store->status();
