@@ -33,9 +33,7 @@ namespace {
 /// How long remove() waits for an ApplyDiff on the layer to notice that its sender is gone.
 constexpr std::chrono::seconds kFillingPatience{10};
 
-std::string layer_name(const LayerId& id) {
-  return "layer " + quoted(id.str());
-}
+std::string layer_name(const LayerId& id) { return "layer " + quoted(id.str()); }
 
 class OverlayLayerStore final : public LayerStore {
  public:
@@ -79,6 +77,7 @@ class OverlayLayerStore final : public LayerStore {
   void publish(const LayerId& id, const std::string& staged, const std::string& link);
 
   // Mounting; all with the layer's lock held.
+  UniqueFd visible_home() const;
   void notice_foreign_unmount(Layer& layer);
   void mount(Layer& layer, const std::string& mount_label);
   OverlaySpec overlay_spec(const Layer& layer, const std::string& mount_label) const;
@@ -363,8 +362,23 @@ std::filesystem::path OverlayLayerStore::get(const LayerId& id, const std::strin
   return path_of(id, layout::kMerged);
 }
 
+// The home by its path, for everything that mounts, unmounts or looks at mounts. Our own descriptor
+// may be on a mount that is no longer in the tree: Docker mounts its data root on itself when it
+// starts and unmounts that when it stops. Nothing can be mounted on or from such a mount.
+UniqueFd OverlayLayerStore::visible_home() const {
+  UniqueFd home = sys::open_path_dir(AT_FDCWD, config_.home.string());
+  const struct stat now = sys::fstat(home.get());
+  const struct stat opened = sys::fstat(home_.get());
+  if (now.st_dev != opened.st_dev || now.st_ino != opened.st_ino) {
+    throw Error(ErrorKind::Unsupported,
+                "the home directory is hidden by something mounted over it, or was replaced");
+  }
+  return home;
+}
+
 void OverlayLayerStore::notice_foreign_unmount(Layer& layer) {
-  if (!layer.mounted || is_mount_point(home_.get(), layout::in_layer(layer.id, layout::kMerged)))
+  if (!layer.mounted ||
+      is_mount_point(visible_home().get(), layout::in_layer(layer.id, layout::kMerged)))
     return;
   observer_.note(NoteLevel::Warning, layer_name(layer.id) + " was unmounted by somebody else");
   layer.mounted = false;
@@ -377,8 +391,9 @@ void OverlayLayerStore::mount(Layer& layer, const std::string& mount_label) {
   make_private_directory(home_.get(), merged, owner_);
   ScopeExit remove_merged([&] { ::unlinkat(home_.get(), merged.c_str(), AT_REMOVEDIR); });
   const OverlaySpec spec = overlay_spec(layer, mount_label);
-  mount_overlay(home_.get(), spec, merged, overlay_);
-  ScopeExit unmount([&] { unmount_lazily(home_.get(), merged); });
+  const UniqueFd home = visible_home();
+  mount_overlay(home.get(), spec, merged, overlay_);
+  ScopeExit unmount([&] { unmount_lazily(home.get(), merged); });
   if (spec.upper && (owner_.root_uid != 0 || owner_.root_gid != 0)) {
     // The kernel made it as host root; Docker hands it to container root, and so does its remover.
     const UniqueFd inner =
@@ -437,7 +452,8 @@ void OverlayLayerStore::release_unheld(Layer& layer) {
 }
 
 bool OverlayLayerStore::is_someones_root(const Layer& layer) const {
-  const auto info = sys::try_fstatat(home_.get(), layout::in_layer(layer.id, layout::kMerged));
+  const auto info =
+      sys::try_fstatat(visible_home().get(), layout::in_layer(layer.id, layout::kMerged));
   if (!info) return false;
   // A lone layer is a bind mount, whose device is that of the whole store.
   return layer.parent ? any_process_rooted_in(info->st_dev)
@@ -447,7 +463,8 @@ bool OverlayLayerStore::is_someones_root(const Layer& layer) const {
 void OverlayLayerStore::unmount(Layer& layer) {
   const std::string merged = layout::in_layer(layer.id, layout::kMerged);
   // More than one only if somebody mounted on top; all of it is in the way of a removal.
-  while (unmount_lazily(home_.get(), merged)) {
+  const UniqueFd home = visible_home();
+  while (unmount_lazily(home.get(), merged)) {
   }
   layer.mounted = false;
   layer.holders = 0;

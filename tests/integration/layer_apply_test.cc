@@ -451,23 +451,12 @@ TEST_SUITE("layer_apply") {
                     "of two members with one name the last wins, whatever the kinds") {
     const auto put = [](TarBuilder& tar, int kind) {
       switch (kind) {
-        case 0:
-          tar.file("x", "file");
-          break;
-        case 1:
-          tar.header(directory("x/", 0700)).file("x/in", "12");
-          break;
-        case 2:
-          tar.header(symlink_to("x", "target"));
-          break;
-        case 3:
-          tar.header({.name = "x", .type = '6'});
-          break;
-        case 4:
-          tar.file("other", "linked").header(hard_link_to("x", "other"));
-          break;
-        default:
-          tar.header(device("x", '3', 1, 3));
+        case 0: tar.file("x", "file"); break;
+        case 1: tar.header(directory("x/", 0700)).file("x/in", "12"); break;
+        case 2: tar.header(symlink_to("x", "target")); break;
+        case 3: tar.header({.name = "x", .type = '6'}); break;
+        case 4: tar.file("other", "linked").header(hard_link_to("x", "other")); break;
+        default: tar.header(device("x", '3', 1, 3));
       }
     };
     for (int first = 0; first < 6; ++first) {

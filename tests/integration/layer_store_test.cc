@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -548,6 +549,27 @@ TEST_SUITE("layer_store") {
     put("top");
     CHECK(!mounted("top"));
     remove_everything();
+  }
+
+  // Docker mounts its data root on itself when it starts, and unmounts that when it stops.
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "a home opened on a mount that is gone now still mounts") {
+    make_dirs(fd(), "root/home");
+    const std::string root = path() + "/root";
+    config.home = root + "/home";
+    for_each_method(*this, [&] {
+      store.reset();
+      REQUIRE(::mount(root.c_str(), root.c_str(), nullptr, MS_BIND, nullptr) == 0);
+      open();
+      create_with("base", "", "f", "x");
+      create("top", "base");
+      get("top");
+      REQUIRE(unmount_lazily(AT_FDCWD, root));  // takes the layer's mount along
+      CHECK(!mounted("top"));
+      CHECK(content_of(AT_FDCWD, get("top") + "/f") == "x");
+      CHECK(mounted("top"));
+      put("top");
+      CHECK(!mounted("top"));
+    });
   }
 
   TEST_CASE_FIXTURE(LayerStoreSandbox,

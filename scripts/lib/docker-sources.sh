@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Docker's own code, to build tests from: Debian's packages of its sources, unpacked below
+# build/docker-sources the first time and installed nowhere. Sourced after common.sh.
+
+DOCKER_SOURCES=$ROOT/build/docker-sources
+
+# Docker's driver tests, its overlay2 driver and everything they import. The client under test is the one
+# of this version.
+DOCKER_PACKAGES=(
+  golang-github-docker-docker-dev
+  golang-github-containerd-containerd-dev
+  golang-github-containerd-continuity-dev
+  golang-github-docker-go-connections-dev
+  golang-github-docker-go-units-dev
+  golang-github-gogo-protobuf-dev
+  golang-github-google-go-cmp-dev
+  golang-github-gotestyourself-gotest.tools-dev
+  golang-github-moby-locker-dev
+  golang-github-moby-sys-dev
+  golang-github-opencontainers-go-digest-dev
+  golang-github-opencontainers-image-spec-dev
+  golang-github-opencontainers-runc-dev
+  golang-github-opencontainers-selinux-dev
+  golang-github-pkg-errors-dev
+  golang-github-sirupsen-logrus-dev
+  golang-github-vbatts-tar-split-dev
+  golang-golang-x-net-dev
+  golang-golang-x-sys-dev
+)
+
+# MISSING has the packages of Docker's that Debian leaves out.
+fetch_docker_sources() { # MISSING
+  local stamp=$DOCKER_SOURCES/packages src=$DOCKER_SOURCES/tree/usr/share/gocode/src
+  if [[ $(cat "$stamp" 2>/dev/null) != "${DOCKER_PACKAGES[*]}" ]]; then
+    say "unpacking Docker's sources to ${DOCKER_SOURCES#"$ROOT"/}"
+    rm -rf "$DOCKER_SOURCES/debs" "$DOCKER_SOURCES/tree"
+    mkdir -p "$DOCKER_SOURCES/debs" "$DOCKER_SOURCES/tree"
+    download_docker_packages || { quietly apt-get -qq update && download_docker_packages; } ||
+      die "cannot download Docker's sources; they come from Debian's package mirror, which must be reachable the first time"
+    local deb
+    for deb in "$DOCKER_SOURCES"/debs/*.deb; do
+      dpkg-deb --extract "$deb" "$DOCKER_SOURCES/tree"
+    done
+    # Debian's package has its code below a major version that the import paths name.
+    ln -s . "$src/gotest.tools/v3"
+    rm -r "$DOCKER_SOURCES/debs"
+    printf '%s' "${DOCKER_PACKAGES[*]}" >"$stamp"
+  fi
+  cp -r "$1/." "$src/github.com/docker/docker/"
+}
+
+download_docker_packages() {
+  (cd "$DOCKER_SOURCES/debs" &&
+    quietly apt-get -qq -o APT::Sandbox::User=root -o Acquire::Retries=3 download "${DOCKER_PACKAGES[@]}")
+}
+
+# Runs `go ARG...` in a copy of DIRECTORY that lies among the sources, where imports are looked for.
+go_among_docker_sources() { # DIRECTORY ARG...
+  need_command go
+  local gopath=$DOCKER_SOURCES/tree/usr/share/gocode
+  local package=$gopath/src/overlayd.test/${1##*/}
+  rm -rf "$package"
+  mkdir -p "$package"
+  cp "$1"/*.go "$package/"
+  (
+    cd "$package" || exit
+    GOPATH=$gopath GOCACHE=$DOCKER_SOURCES/cache GO111MODULE=off GOFLAGS="" go "${@:2}"
+  )
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs scenarios of scenarios/ with a real Docker engine, each in a sandbox of its own, and prints TAP.
+#
+#   tests/e2e/run.sh [FILTER]      scenarios whose file name contains FILTER
+#
+# STORAGE_DRIVER=overlay2 runs the same with the engine's own driver, to judge the scenarios by; those
+# about overlayd's process are then left out by name. OVERLAYD names the binary.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$HERE/../../scripts/lib/common.sh"
+source "$HERE/../../scripts/lib/sandbox.sh"
+
+main() {
+  if [[ ${1:-} == --scenario ]]; then
+    run_inside "$2"
+    return
+  fi
+  need_root "it mounts file systems and runs a Docker engine"
+  need_command docker dockerd containerd busybox curl jq getfattr getcap
+  run_scenarios "${1:-}"
+}
+
+run_scenarios() { # FILTER
+  local file name matched=0 failed=0
+  for file in "$HERE"/scenarios/*.sh; do
+    name=$(basename "$file" .sh)
+    [[ $name == *"$1"* ]] || continue
+    matched=$((matched + 1))
+    if [[ ${STORAGE_DRIVER:-overlayd} != overlayd ]] && grep -q '^# needs: overlayd' "$file"; then
+      say "# $name: not run, it is about overlayd's own process"
+      continue
+    fi
+    say "# --- $name: $(sed -n '3s/^# //p' "$file")"
+    "$0" --scenario "$file" </dev/null || failed=$((failed + 1))
+  done
+  ((matched > 0)) || die "no scenario matches '$1'"
+  ((failed == 0))
+}
+
+run_inside() { # FILE
+  enter_sandbox --scenario "$1"
+  # shellcheck disable=SC2034  # read by engine.sh
+  CURRENT=$(basename "$1" .sh)
+  source "$ROOT/scripts/lib/engine.sh"
+  source "$HERE/lib.sh"
+  trap finish EXIT
+  set -E
+  trap 'note_broken_line "$BASH_COMMAND"' ERR
+  SECONDS=0
+  # shellcheck source=/dev/null
+  source "$1"
+  end_scenario
+  trap - ERR
+  DONE=1
+}
+
+# Where the scenario stopped: the innermost line that is the scenario's own.
+note_broken_line() { # COMMAND
+  local frame
+  for frame in "${!BASH_SOURCE[@]}"; do
+    [[ ${BASH_SOURCE[frame]} == */scenarios/* ]] || continue
+    BROKE_AT="${BASH_SOURCE[frame]##*/}:${BASH_LINENO[frame - 1]}: $1"
+    return
+  done
+}
+
+# Also after a command failed, and after a signal.
+DONE=0
+BROKE_AT=""
+finish() {
+  local status=$?
+  trap '' INT TERM HUP
+  if ((DONE == 0)); then
+    fail "$CURRENT runs to its end" "stopped with status $status at ${BROKE_AT:-an unknown place}"
+  fi
+  ((FAILED == 0)) || show_logs 20 | sed 's/^/# /'
+  say "# $CURRENT: $((CASES - FAILED)) passed, $FAILED failed, $SECONDS s"
+  stop_everything
+  ((FAILED == 0)) || exit 1
+}
+
+main "$@"

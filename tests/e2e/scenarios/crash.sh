@@ -1,0 +1,113 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# overlayd is killed or stopped while containers run: they go on, and everything works once it is back
+# needs: overlayd
+begin_scenario
+
+run_idle survivor busybox
+docker exec survivor sh -c 'echo before >/log'
+docker run --network none --name ended busybox sh -c 'echo done >/done'
+mounts=$(layer_mounts)
+
+# The engine asks the driver for a container's metadata before it execs or inspects, so while there is no
+# driver the container is entered without it.
+enter_container() { nsenter --target "$container" --mount --pid --root --wd -- "$@"; }
+container=$(docker inspect --format '{{.State.Pid}}' survivor)
+
+# --- killed
+kill_overlayd
+same "the container's layer stays mounted" "$mounts" "$(layer_mounts)"
+same "the container reads its files" "before" "$(enter_container cat /log)"
+succeeds "and writes them" enter_container sh -c 'echo during >>/log && mkdir /d && rm /bin/vi'
+
+# The engine tries again for some seconds, so a short absence is not noticed. It does not send Init again.
+run busybox echo "started in its absence" >"$SCRATCH/absent" 2>&1 &
+absent=$!
+sleep 1
+start_overlayd
+wait "$absent" || true
+same "the survivor runs on" "running" "$(docker inspect --format '{{.State.Status}}' survivor)"
+same "a container started in its absence runs" "started in its absence" "$(cat "$SCRATCH/absent")"
+same "the survivor's changes are seen" "C /bin
+D /bin/vi
+A /d
+A /log" "$(changes_of survivor)"
+succeeds "it can be committed" docker commit survivor survived
+same "with all of it" "before during" "$(run survived sh -c 'echo $(cat /log)')"
+succeeds "cp holds and releases it" docker cp survivor:/log "$SCRATCH/log"
+same "without unmounting it" "before during" "$(docker exec survivor sh -c 'echo $(cat /log)')"
+same "an older container starts again" "done" "$(docker start ended >/dev/null && docker cp ended:/done - | tar --extract --to-stdout)"
+
+docker stop survivor >/dev/null
+eventually "it is unmounted when it stops" 10 nothing_is_mounted
+docker start survivor >/dev/null
+same "and starts again" "before during" "$(docker exec survivor sh -c 'echo $(cat /log)')"
+succeeds "it is removed by force while it runs" docker rm --force survivor
+eventually "which leaves nothing mounted" 10 nothing_is_mounted
+
+# --- stopped in good order, which must not take a running container's files away
+run_idle survivor busybox
+container=$(docker inspect --format '{{.State.Pid}}' survivor)
+stop_overlayd || true
+same "overlayd ends on SIGTERM while a container runs" 0 "$OVERLAYD_STATUS"
+same "the container writes on" "still here" "$(enter_container sh -c 'echo still here >/log && cat /log')"
+start_overlayd
+docker stop survivor >/dev/null
+eventually "it is unmounted when it stops" 10 nothing_is_mounted
+docker rm survivor >/dev/null
+
+# --- a container ends while overlayd is away: the engine's Put comes late or never
+run_idle orphan busybox
+kill_overlayd
+docker kill orphan >/dev/null 2>&1 &
+killing=$!
+sleep 1
+start_overlayd
+wait "$killing" || true
+eventually "a container that ended meanwhile is unmounted" 20 nothing_is_mounted
+succeeds "and removed" docker rm --force orphan
+
+# --- killed in the middle of a layer
+context=$(new_context blob <<'END'
+FROM busybox
+COPY blob /blob
+END
+)
+head --bytes 20000000 /dev/urandom >"$context/blob"
+classic_build blob "$context"
+docker save --output "$SCRATCH/blob.tar" blob
+docker rmi blob >/dev/null
+eventually "the store is tidy" 10 store_has_no_leftovers
+layers=$(layers_on_disk)
+layers_are_as_before() { [[ $(layers_on_disk) == "$layers" ]]; }
+mkfifo "$SCRATCH/half"
+docker load --quiet <"$SCRATCH/half" >/dev/null 2>&1 &
+load=$!
+exec {half}>"$SCRATCH/half"
+head --bytes 15000000 "$SCRATCH/blob.tar" >&"$half"
+kill_overlayd
+# Closed before overlayd starts, which would inherit it and keep the archive from ending.
+exec {half}>&-
+start_overlayd
+wait "$load" || true
+same "no image came of the cut load" "" "$(docker images --quiet blob)"
+eventually "and no layer" 30 layers_are_as_before
+succeeds "the whole archive loads" docker load --quiet --input "$SCRATCH/blob.tar"
+same "with the right content" "$(sha256sum <"$context/blob")" "$(run blob cat /blob | sha256sum)"
+
+# --- killed again and again under load: nothing may be lost that was reported done
+builds_fine=0
+for round in 1 2 3; do
+  printf 'FROM busybox\nRUN echo %s >/round && mkdir /a && touch /a/b\nRUN rm -r /a && echo more >>/round\n' \
+    "$round" >"$context/Dockerfile"
+  classic_build "round$round" "$context" >/dev/null 2>&1 &
+  build=$!
+  sleep "0.$((round * 2))"
+  kill_overlayd
+  start_overlayd
+  # A call that was under way may have failed and the build with it; trying again must work.
+  wait "$build" || classic_build "round$round" "$context" || continue
+  [[ $(run "round$round" sh -c 'echo $(cat /round) $(ls /a 2>&1)') == "$round more ls: /a: No such file or directory" ]] &&
+    builds_fine=$((builds_fine + 1))
+done
+same "builds come out right when overlayd is killed under them" 3 "$builds_fine"
