@@ -19,7 +19,7 @@ UniqueFd try_open_directory_in(int root, const std::string& path) {
   for (;;) {
     UniqueFd fd(static_cast<int>(
         ::syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how)));
-    if (fd || errno == ENOENT) return fd;
+    if (fd || errno == ENOENT || errno == ENOTDIR) return fd;
     // EAGAIN: something was renamed somewhere while ".." was being resolved; the answer is to ask
     // again.
     if (errno != EINTR && errno != EAGAIN) throw_errno("open directory", path);

@@ -54,10 +54,13 @@ void allow_below(int ruleset, int directory, uint64_t rights) {
   }
 }
 
-void landlock_this_thread(int root) {
+constexpr uint64_t kReading = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+
+void landlock_this_thread(int root, int readable) {
   const uint64_t rights = known_rights(landlock_abi());
   const UniqueFd ruleset = make_ruleset(rights);
   allow_below(ruleset.get(), root, rights);
+  allow_below(ruleset.get(), readable, kReading);
   // Needs CAP_SYS_ADMIN or no_new_privs; we have the first.
   if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
     throw_errno([] { return "confine a thread with Landlock"; });
@@ -97,9 +100,9 @@ Confinement available_confinement() noexcept {
   return landlock_abi() >= 2 ? Confinement::Landlocked : Confinement::CapsOnly;
 }
 
-void run_confined(int root, const std::function<void()>& work) {
+void run_confined(int root, int readable, const std::function<void()>& work) {
   sys::run_in_own_thread([&] {
-    if (available_confinement() == Confinement::Landlocked) landlock_this_thread(root);
+    if (available_confinement() == Confinement::Landlocked) landlock_this_thread(root, readable);
     drop_capabilities();
     work();
   });

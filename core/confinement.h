@@ -18,10 +18,11 @@ enum class Confinement {
 /// What run_confined will do on this kernel. Cheap; any thread.
 Confinement available_confinement() noexcept;
 
-/// Runs `work` in a thread of its own that may reach files only below the directory `root` (open
-/// descriptors work as before), and has only the capabilities that extracting a layer takes; waits
-/// for it. An exception leaving `work` is rethrown here. Throws SysError if a right cannot be given
-/// up: work then has not begun. Costs about as much as the thread. Any thread.
-void run_confined(int root, const std::function<void()>& work);
+/// Runs `work` in a thread of its own that may make, change and remove files only below the
+/// directory `root`, read files only there and below `readable`, a directory too (open files work
+/// as before), and has only the capabilities that extracting a layer takes; waits for it. An
+/// exception leaving `work` is rethrown here. Throws SysError if a right cannot be given up: work
+/// then has not begun. Costs about as much as the thread. Any thread.
+void run_confined(int root, int readable, const std::function<void()>& work);
 
 }  // namespace overlayd

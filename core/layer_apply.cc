@@ -11,10 +11,11 @@
 #include <string_view>
 #include <vector>
 
-#include "core/beneath.h"
+#include "core/acl.h"
 #include "core/capability.h"
 #include "core/error.h"
 #include "core/layer_diff.h"
+#include "core/layer_directories.h"
 #include "core/sys.h"
 #include "core/tar_reader.h"
 #include "core/whiteout.h"
@@ -23,9 +24,7 @@
 namespace overlayd {
 namespace {
 
-[[noreturn]] void bad(const std::string& what) {
-  throw Error(ErrorKind::BadArchive, what);
-}
+[[noreturn]] void bad(const std::string& what) { throw Error(ErrorKind::BadArchive, what); }
 
 /// A member's name, taken apart: "./usr//bin/x/" is {"usr/bin", "x"}; both empty for the root
 /// itself.
@@ -65,13 +64,15 @@ Place clean(const std::string& tar_name, const char* what) {
   return place;
 }
 
-bool in_aufs_directory(const Place& place) {
-  return std::string_view(place.parent).starts_with(whiteout::kMetaPrefix);
+/// aufs kept the data of hard-linked files here; members elsewhere in the tar link to it.
+constexpr std::string_view kAufsLinks = ".wh..wh.plnk";
+
+bool is_aufs_bookkeeping(const Place& place) {
+  return std::string_view(place.path()).starts_with(whiteout::kMetaPrefix) &&
+         place.path() != whiteout::kOpaqueMarker;
 }
 
-timespec to_timespec(const TarTime& time) {
-  return {time.seconds, time.nanoseconds};
-}
+timespec to_timespec(const TarTime& time) { return {time.seconds, time.nanoseconds}; }
 
 void set_times(int dirfd, const std::string& name, const timespec& mtime) {
   const std::array<timespec, 2> times = {mtime, mtime};  // layer tars carry no atime
@@ -80,75 +81,10 @@ void set_times(int dirfd, const std::string& name, const timespec& mtime) {
   }
 }
 
-/// The directory that members are being put into. Its mtime is the tar's business, not ours, so it
-/// is put back when we leave.
-class CurrentDirectory {
- public:
-  CurrentDirectory(int root, const IdMaps& maps)
-      : root_(root), uid_(maps.root_uid()), gid_(maps.root_gid()) {}
-
-  /// Goes to `path`, making what is missing. The descriptor is good until the next call.
-  int enter(const std::string& path);
-  void leave();
-
-  /// The descriptor of `path` if it exists, for reading only.
-  UniqueFd try_open(const std::string& path) const { return try_open_directory_in(root_, path); }
-
- private:
-  UniqueFd make_missing(const std::string& path);
-
-  int root_;
-  uid_t uid_;
-  gid_t gid_;
-  UniqueFd fd_;
-  std::string path_;
-  timespec mtime_{};
-};
-
-void CurrentDirectory::leave() {
-  if (!fd_) return;
-  const std::array<timespec, 2> times = {timespec{0, UTIME_OMIT}, mtime_};
-  if (::futimens(fd_.get(), times.data()) != 0) throw_errno("set the times of", path_);
-  fd_.reset();
-}
-
-int CurrentDirectory::enter(const std::string& path) {
-  if (fd_ && path == path_) return fd_.get();
-  leave();
-  fd_ = try_open(path);
-  if (!fd_) fd_ = make_missing(path);
-  path_ = path;
-  mtime_ = sys::fstat(fd_.get()).st_mtim;
-  return fd_.get();
-}
-
-// The tar has no member for this directory: 0755 and root's, as Docker makes it.
-UniqueFd CurrentDirectory::make_missing(const std::string& path) {
-  UniqueFd at = try_open("");
-  for (size_t start = 0; start < path.size();) {
-    const size_t end = std::min(path.find('/', start), path.size());
-    const std::string so_far = path.substr(0, end);
-    UniqueFd next = try_open(so_far);
-    if (!next) {
-      const std::string name = path.substr(start, end - start);
-      const std::array<timespec, 2> times = {timespec{0, UTIME_OMIT}, sys::fstat(at.get()).st_mtim};
-      // False: a dangling symlink stands there.
-      if (!sys::mkdirat(at.get(), name, 0755))
-        bad("parent " + quoted(so_far) + " is not a directory");
-      if (::futimens(at.get(), times.data()) != 0) throw_errno("set the times around", name);
-      next = sys::openat(at.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-      sys::fchown(next.get(), uid_, gid_);
-    }
-    at = std::move(next);
-    start = end + 1;
-  }
-  return at;
-}
-
 class Extractor {
  public:
-  Extractor(int root, const IdMaps& maps, ByteSource& source)
-      : root_(root), maps_(maps), tar_(source), directory_(root, maps) {}
+  Extractor(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower)
+      : root_(root), maps_(maps), tar_(source), directory_(root, maps, std::move(open_lower)) {}
 
   int64_t run() {
     while (const auto entry = tar_.next()) {
@@ -156,6 +92,7 @@ class Extractor {
           "entry " + quoted(entry->name) + " at offset " + std::to_string(tar_.header_offset());
       with_context(where, [&] { as_archive_error([&] { extract(*entry); }); });
     }
+    drop_aufs_links();
     directory_.leave();
     tar_.drain();
     return recount_ ? recount() : size_;
@@ -174,10 +111,8 @@ class Extractor {
         case EISDIR:
         case EFBIG:
         case ELOOP:
-        case EINVAL:
-          bad(error.what());
-        default:
-          throw;
+        case EINVAL: bad(error.what());
+        default: throw;
       }
     }
   }
@@ -185,19 +120,29 @@ class Extractor {
   void extract(const TarEntry& entry) {
     const Place place = clean(entry.name, "name");
     if (place.name.empty()) return extract_root(entry);
+    if (is_aufs_bookkeeping(place)) return keep_aufs_link(place, entry);
     const whiteout::Marker marker = whiteout::parse_marker(place.name);
-    if (marker.kind == whiteout::MarkerKind::AufsOwn || in_aufs_directory(place)) return;
+    if (marker.kind == whiteout::MarkerKind::AufsOwn) return;
     const int parent = directory_.enter(place.parent);
     switch (marker.kind) {
-      case whiteout::MarkerKind::Malformed:
-        bad("a whiteout without a name");
-      case whiteout::MarkerKind::Opaque:
-        return make_opaque(parent);
+      case whiteout::MarkerKind::Malformed: bad("a whiteout without a name");
+      case whiteout::MarkerKind::Opaque: return make_opaque(parent);
       case whiteout::MarkerKind::Deleted:
         return make_whiteout(parent, std::string(marker.name), entry);
-      default:
-        return make_object(parent, place.name, entry);
+      default: return make_object(parent, place.name, entry);
     }
+  }
+
+  // Its files stay until the end of the tar, for hard links to take hold of; the rest means
+  // nothing.
+  void keep_aufs_link(const Place& place, const TarEntry& entry) {
+    if (place.parent != kAufsLinks || entry.type != TarType::Regular) return;
+    make_file(directory_.enter(place.parent), place.name, entry);
+    has_aufs_links_ = true;
+  }
+
+  void drop_aufs_links() {
+    if (has_aufs_links_) clear(directory_.enter(""), std::string(kAufsLinks));
   }
 
   void extract_root(const TarEntry& entry) {
@@ -232,20 +177,13 @@ class Extractor {
 
   void make_object(int parent, const std::string& name, const TarEntry& entry) {
     switch (entry.type) {
-      case TarType::Regular:
-        return make_file(parent, name, entry);
-      case TarType::Directory:
-        return make_directory(parent, name, entry);
-      case TarType::HardLink:
-        return make_hard_link(parent, name, entry);
-      case TarType::Symlink:
-        return make_symlink(parent, name, entry);
-      case TarType::CharDevice:
-        return make_node(parent, name, entry, S_IFCHR);
-      case TarType::BlockDevice:
-        return make_node(parent, name, entry, S_IFBLK);
-      case TarType::Fifo:
-        return make_node(parent, name, entry, S_IFIFO);
+      case TarType::Regular: return make_file(parent, name, entry);
+      case TarType::Directory: return make_directory(parent, name, entry);
+      case TarType::HardLink: return make_hard_link(parent, name, entry);
+      case TarType::Symlink: return make_symlink(parent, name, entry);
+      case TarType::CharDevice: return make_node(parent, name, entry, S_IFCHR);
+      case TarType::BlockDevice: return make_node(parent, name, entry, S_IFBLK);
+      case TarType::Fifo: return make_node(parent, name, entry, S_IFIFO);
     }
   }
 
@@ -314,7 +252,7 @@ class Extractor {
   void make_hard_link(int parent, const std::string& name, const TarEntry& entry) {
     const Place target = clean(entry.link_name, "link target");
     if (target.name.empty()) bad("a hard link to the root of the layer");
-    const UniqueFd target_parent = directory_.try_open(target.parent);
+    const UniqueFd target_parent = directory_.find(target.parent);
     const auto info =
         target_parent ? sys::try_fstatat(target_parent.get(), target.name) : std::nullopt;
     if (!info || whiteout::is_whiteout(*info)) {
@@ -342,11 +280,18 @@ class Extractor {
   // them.
   void set_metadata(int parent, const std::string& name, const TarEntry& entry) {
     set_owner(parent, name, entry);
+    if (directory_.has_default_acl() && entry.type != TarType::Symlink) drop_acls(parent, name);
     for (const auto& [attribute, value] : entry.xattrs) set_xattr(parent, name, attribute, value);
     if (entry.type != TarType::Symlink && ::fchmodat(parent, name.c_str(), entry.mode, 0) != 0) {
       throw_errno("set the mode of", name);
     }
     set_times(parent, name, to_timespec(entry.mtime));
+  }
+
+  // Those that the directory around it has given it; the tar says which ones it should have.
+  static void drop_acls(int parent, const std::string& name) {
+    xattr::remove({parent, name}, acl::kAccessXattr);
+    xattr::remove({parent, name}, acl::kDefaultXattr);
   }
 
   void set_owner(int parent, const std::string& name, const TarEntry& entry) {
@@ -375,15 +320,19 @@ class Extractor {
       bad("xattr " + quoted(attribute) + " is overlayfs's own and may not come from a tar");
     }
     if (attribute.find('\0') != std::string::npos) bad("an xattr name with a NUL byte");
-    const bool is_capability = attribute == capability::kXattr;
     try {
-      xattr::set({parent, name}, attribute.c_str(),
-                 is_capability ? capability::for_disk(value, maps_.root_uid()) : value);
+      xattr::set({parent, name}, attribute.c_str(), on_disk(attribute, value));
     } catch (const SysError& error) {
       // user.* on anything but files and directories: no file system holds it, and Docker passes
       // over it.
       if (error.errnum() != EPERM) throw;
     }
+  }
+
+  std::string on_disk(const std::string& attribute, const std::string& value) const {
+    if (attribute == capability::kXattr) return capability::for_disk(value, maps_.root_uid());
+    if (acl::is_acl(attribute)) return acl::for_disk(value, maps_);
+    return value;
   }
 
   int64_t recount() {
@@ -395,15 +344,16 @@ class Extractor {
   int root_;
   const IdMaps& maps_;
   TarReader tar_;
-  CurrentDirectory directory_;
+  LayerDirectories directory_;
+  bool has_aufs_links_ = false;
   int64_t size_ = 0;
   bool recount_ = false;  // something was replaced, so the running sum is wrong
 };
 
 }  // namespace
 
-int64_t apply_layer_tar(int root, const IdMaps& maps, ByteSource& source) {
-  return Extractor(root, maps, source).run();
+int64_t apply_layer_tar(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower) {
+  return Extractor(root, maps, source, std::move(open_lower)).run();
 }
 
 }  // namespace overlayd

@@ -2,13 +2,14 @@
 //
 // How a layer tar becomes a directory tree: types, owners, modes, xattrs, times, and tar whiteouts
 // turned into overlay's. Rules: docs/layers.md. Nothing is ever made or changed outside the given
-// directory, whatever the tar says: parents are opened by core/beneath.h, objects are made relative
-// to their parent's descriptor and never through a symlink in the last component.
+// directory, whatever the tar says: parents are opened by core/layer_directories.h, objects are
+// made relative to their parent's descriptor and never through a symlink in the last component.
 #pragma once
 
 #include <cstdint>
 
 #include "core/id_map.h"
+#include "core/layer_directories.h"
 #include "core/stream.h"
 
 namespace overlayd {
@@ -20,6 +21,7 @@ namespace overlayd {
 /// Throws Error naming the entry and its offset in the stream, the directory then holds a part of
 /// the layer: BadArchive for what the tar says, NoSpace, InvalidArgument for an owner outside
 /// `maps`, Unsupported for an xattr that the file system cannot hold, and whatever `source` throws.
-int64_t apply_layer_tar(int root, const IdMaps& maps, ByteSource& source);
+int64_t apply_layer_tar(int root, const IdMaps& maps, ByteSource& source,
+                        OpenLower open_lower = {});
 
 }  // namespace overlayd

@@ -10,6 +10,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "core/acl.h"
 #include "core/capability.h"
 #include "core/error.h"
 #include "core/sys.h"
@@ -28,9 +29,7 @@ using Inode = std::pair<dev_t, ino_t>;
 /// copying.
 constexpr size_t kCopyBuffer = 256 * 1024;
 
-Inode inode_of(const struct stat& info) {
-  return {info.st_dev, info.st_ino};
-}
+Inode inode_of(const struct stat& info) { return {info.st_dev, info.st_ino}; }
 
 // The parent's directory at the place of an upper directory, if it has one there.
 OptionalDir parent_directory(const OptionalDir& parent, const std::string& name) {
@@ -42,29 +41,22 @@ OptionalDir parent_directory(const OptionalDir& parent, const std::string& name)
 
 // ------------------------------------------------------------------------------------------ tar
 
-// Docker carries capabilities only; user.* is what programs put on files. user.overlay.* is
-// overlayfs's own inside a user namespace.
+// Docker carries capabilities only; user.* is what programs put on files, and ACLs are part of who
+// may do what. user.overlay.* is overlayfs's own inside a user namespace.
 bool belongs_in_tar(const std::string& attribute) {
-  return attribute == capability::kXattr ||
+  return attribute == capability::kXattr || acl::is_acl(attribute) ||
          (attribute.starts_with("user.") && !attribute.starts_with("user.overlay."));
 }
 
 TarType tar_type(mode_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFREG:
-      return TarType::Regular;
-    case S_IFDIR:
-      return TarType::Directory;
-    case S_IFLNK:
-      return TarType::Symlink;
-    case S_IFCHR:
-      return TarType::CharDevice;
-    case S_IFBLK:
-      return TarType::BlockDevice;
-    case S_IFIFO:
-      return TarType::Fifo;
-    default:
-      throw Error(ErrorKind::Unsupported, "a file type that no tar can hold");
+    case S_IFREG: return TarType::Regular;
+    case S_IFDIR: return TarType::Directory;
+    case S_IFLNK: return TarType::Symlink;
+    case S_IFCHR: return TarType::CharDevice;
+    case S_IFBLK: return TarType::BlockDevice;
+    case S_IFIFO: return TarType::Fifo;
+    default: throw Error(ErrorKind::Unsupported, "a file type that no tar can hold");
   }
 }
 
@@ -146,8 +138,14 @@ class TarExport {
       if (!belongs_in_tar(name)) continue;
       const auto value = xattr::get(file, name.c_str());
       if (!value) continue;  // removed meanwhile
-      out.xattrs[name] = name == capability::kXattr ? capability::for_tar(*value) : *value;
+      out.xattrs[name] = in_tar(name, *value);
     }
+  }
+
+  std::string in_tar(const std::string& attribute, const std::string& value) const {
+    if (attribute == capability::kXattr) return capability::for_tar(value);
+    if (acl::is_acl(attribute)) return acl::for_tar(value, maps_);
+    return value;
   }
 
   void write_whiteout(const std::string& path, const Entry& entry) {

@@ -27,9 +27,7 @@ void write_new_file(int dirfd, const std::string& name, std::string_view content
   sys::write_full(fd.get(), std::as_bytes(std::span(content.data(), content.size())));
 }
 
-bool present(int dirfd, const char* name) {
-  return sys::try_fstatat(dirfd, name).has_value();
-}
+bool present(int dirfd, const char* name) { return sys::try_fstatat(dirfd, name).has_value(); }
 
 }  // namespace
 

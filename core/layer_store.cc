@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 
+#include "core/confinement.h"
 #include "core/error.h"
 #include "core/filesystem.h"
 #include "core/layer_apply.h"
@@ -91,6 +92,7 @@ class OverlayLayerStore final : public LayerStore {
   DiffSource open_source(Layer& layer, const LayerId* parent) const;
   static void check_not_removed(Layer& layer);
   void begin_filling(Layer& layer, const LayerId* parent);
+  int64_t fill(const Layer& layer, ByteSource& source);
   void finish_filling(Layer& layer);
   void abandon_filling(Layer& layer) noexcept;
 
@@ -603,13 +605,23 @@ int64_t OverlayLayerStore::apply_diff(const LayerId& id, const LayerId* parent,
   const StreamGuard guard(streams_);
   begin_filling(*layer, parent);
   ScopeExit abandon([&] { abandon_filling(*layer); });
-  const int64_t size = with_context("apply " + layer_name(id), [&] {
-    const UniqueFd root = sys::openat(home_.get(), layout::in_layer(id, layout::kPartial),
-                                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    return apply_layer_tar(root.get(), config_.id_maps, source);
-  });
+  const int64_t size =
+      with_context("apply " + layer_name(id), [&] { return fill(*layer, source); });
   finish_filling(*layer);
   abandon.dismiss();
+  return size;
+}
+
+// The tar is a stranger's: whatever it makes the extractor do, the kernel keeps it inside the
+// layer.
+int64_t OverlayLayerStore::fill(const Layer& layer, ByteSource& source) {
+  const UniqueFd root = sys::openat(home_.get(), layout::in_layer(layer.id, layout::kPartial),
+                                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  OpenLower open_lower;
+  if (layer.parent) open_lower = [&] { return open_stack(*layer.parent); };
+  int64_t size = 0;
+  run_confined(root.get(), home_.get(),
+               [&] { size = apply_layer_tar(root.get(), config_.id_maps, source, open_lower); });
   return size;
 }
 

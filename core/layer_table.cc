@@ -212,9 +212,7 @@ void LayerTable::load(int home, Observer& observer) {
   layers_ = std::move(layers);
 }
 
-std::shared_ptr<Layer> LayerTable::find(const LayerId& id) const {
-  return find(id.str());
-}
+std::shared_ptr<Layer> LayerTable::find(const LayerId& id) const { return find(id.str()); }
 
 std::shared_ptr<Layer> LayerTable::find(const std::string& name) const {
   const std::shared_lock lock(mutex_);

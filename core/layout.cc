@@ -60,10 +60,9 @@ std::string format_lower(const std::vector<std::string>& links) {
 std::vector<std::string> parse_lower(std::string_view text) {
   std::vector<std::string> links;
   if (text.empty()) throw Error(ErrorKind::Corrupt, "the 'lower' file is empty");
-  while (!text.empty()) {
-    const size_t end = std::min(text.find(':'), text.size());
-    std::string_view item = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+  for (size_t start = 0, end = 0; end < text.size(); start = end + 1) {
+    end = std::min(text.find(':', start), text.size());
+    const std::string_view item = text.substr(start, end - start);
     if (!item.starts_with("l/") || !is_link(item.substr(2))) {
       throw Error(ErrorKind::Corrupt,
                   "the 'lower' file names " + quoted(item) + ", which is no link");

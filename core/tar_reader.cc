@@ -22,6 +22,7 @@ namespace {
 
 // Large enough that copies at the seams between pieces do not count, small enough to stay in cache.
 constexpr size_t kPieceSize = 256 * 1024;
+
 [[noreturn]] void refuse(const std::string& why) { throw Error(ErrorKind::BadArchive, why); }
 
 [[noreturn]] void refuse_length() {

@@ -22,20 +22,21 @@ namespace {
 
 struct InsideAndOutside {
   RootSandbox sandbox;
-  UniqueFd inside, outside;
+  UniqueFd inside, outside, readable;
 
   InsideAndOutside() {
     make_dirs(sandbox.fd(), "inside/sub");
     make_dirs(sandbox.fd(), "outside/sub");
     put_file(sandbox.fd(), "outside/secret", "secret");
     inside = sys::openat(sandbox.fd(), "inside", O_RDONLY | O_DIRECTORY);
+    make_dirs(sandbox.fd(), "readable");
+    put_file(sandbox.fd(), "readable/file", "data");
+    readable = sys::openat(sandbox.fd(), "readable", O_RDONLY | O_DIRECTORY);
     outside = sys::openat(sandbox.fd(), "outside", O_RDONLY | O_DIRECTORY);
   }
 };
 
-int error_of(int result) {
-  return result < 0 ? errno : 0;
-}
+int error_of(int result) { return result < 0 ? errno : 0; }
 
 TEST_SUITE("confinement") {
   TEST_CASE("this machine confines with Landlock") {
@@ -44,7 +45,7 @@ TEST_SUITE("confinement") {
 
   TEST_CASE("confined work does all that extraction takes below its root") {
     InsideAndOutside at;
-    run_confined(at.inside.get(), [&] {
+    run_confined(at.inside.get(), at.readable.get(), [&] {
       put_file(at.inside.get(), "sub/file", "data");
       CHECK(::linkat(at.inside.get(), "sub/file", at.inside.get(), "link", 0) == 0);
       CHECK(::symlinkat("x", at.inside.get(), "symlink") == 0);
@@ -65,7 +66,7 @@ TEST_SUITE("confinement") {
     const std::string before = tree_text(at.outside.get(), {.mtimes = true});
     const int in = at.inside.get();
     const int out = at.outside.get();
-    run_confined(in, [&] {
+    run_confined(in, at.readable.get(), [&] {
       CHECK(error_of(::openat(out, "secret", O_RDONLY)) == EACCES);
       CHECK(error_of(::openat(out, "new", O_WRONLY | O_CREAT, 0600)) == EACCES);
       CHECK(error_of(::mkdirat(out, "new", 0700)) == EACCES);
@@ -80,23 +81,35 @@ TEST_SUITE("confinement") {
     CHECK(tree_text(at.outside.get(), {.mtimes = true}) == before);
   }
 
+  TEST_CASE("confined work reads, but does not change, what it may read") {
+    InsideAndOutside at;
+    const int readable = at.readable.get();
+    run_confined(at.inside.get(), readable, [&] {
+      CHECK(content_of(readable, "file") == "data");
+      CHECK(error_of(::openat(readable, "file", O_WRONLY)) == EACCES);
+      CHECK(error_of(::openat(readable, "new", O_WRONLY | O_CREAT, 0600)) == EACCES);
+      CHECK(error_of(::unlinkat(readable, "file", 0)) == EACCES);
+    });
+  }
+
   TEST_CASE("confined work has lost the capabilities that it does not need") {
     InsideAndOutside at;
-    run_confined(at.inside.get(), [&] { CHECK(error_of(::chroot(".")) == EPERM); });
+    run_confined(at.inside.get(), at.readable.get(),
+                 [&] { CHECK(error_of(::chroot(".")) == EPERM); });
   }
 
   TEST_CASE("the caller keeps all its rights") {
     InsideAndOutside at;
-    run_confined(at.inside.get(), [] {});
+    run_confined(at.inside.get(), at.readable.get(), [] {});
     put_file(at.outside.get(), "new", "data");
     CHECK(content_of(at.outside.get(), "new") == "data");
   }
 
   TEST_CASE("an exception in confined work reaches the caller") {
     InsideAndOutside at;
-    CHECK_THROWS_WITH_AS(
-        run_confined(at.inside.get(), [] { throw Error(ErrorKind::BadArchive, "no good"); }),
-        "no good", Error);
+    CHECK_THROWS_WITH_AS(run_confined(at.inside.get(), at.readable.get(),
+                                      [] { throw Error(ErrorKind::BadArchive, "no good"); }),
+                         "no good", Error);
   }
 }
 

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layer_directories.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <deque>
+#include <vector>
+
+#include "core/acl.h"
+#include "core/beneath.h"
+#include "core/error.h"
+#include "core/sys.h"
+#include "core/whiteout.h"
+#include "core/xattr.h"
+
+namespace overlayd {
+namespace {
+
+/// As many as the kernel follows in one path (path_resolution(7)).
+constexpr int kMaxSymlinks = 40;
+
+constexpr mode_t kImpliedMode = 0755;  // what Docker gives a directory that no layer describes
+
+std::deque<std::string> components(const std::string& path) {
+  std::deque<std::string> parts;
+  for (size_t start = 0; start < path.size();) {
+    const size_t end = std::min(path.find('/', start), path.size());
+    parts.push_back(path.substr(start, end - start));
+    start = end + 1;
+  }
+  return parts;
+}
+
+/// The components still to go, the path's own and those that symlinks on it have added.
+class Remaining {
+ public:
+  explicit Remaining(const std::string& path) : parts_(components(path)), own_(parts_.size()) {}
+
+  bool empty() const { return parts_.empty(); }
+
+  std::string pop() {
+    std::string part = std::move(parts_.front());
+    parts_.pop_front();
+    from_symlink_ = parts_.size() >= own_;
+    own_ = std::min(own_, parts_.size());
+    return part;
+  }
+
+  /// Whether the component popped last came from a symlink.
+  bool from_symlink() const { return from_symlink_; }
+
+  void follow(const std::string& target) {
+    if (++symlinks_ > kMaxSymlinks) throw SysError(ELOOP, "follow symlink to " + quoted(target));
+    const std::deque<std::string> parts = components(target);
+    parts_.insert(parts_.begin(), parts.begin(), parts.end());
+  }
+
+ private:
+  std::deque<std::string> parts_;
+  size_t own_;  // how many at the end of parts_ are the path's
+  bool from_symlink_ = false;
+  int symlinks_ = 0;
+};
+
+void set_mtime(int fd, const timespec& mtime) {
+  const std::array<timespec, 2> times = {timespec{0, UTIME_OMIT}, mtime};
+  if (::futimens(fd, times.data()) != 0) throw_errno([] { return "set the times of a directory"; });
+}
+
+/// Making a directory changes the times of the one around it, which are the tar's business.
+UniqueFd make_directory(int parent, const std::string& name) {
+  const timespec around = sys::fstat(parent).st_mtim;
+  if (!sys::mkdirat(parent, name, 0700)) throw SysError(EEXIST, "make directory " + quoted(name));
+  set_mtime(parent, around);
+  return sys::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
+void copy_xattrs(const MergedDir::Entry& from, int to) {
+  const xattr::At source{from.dirfd, from.name};
+  for (const std::string& name : xattr::list(source)) {
+    if (name.starts_with("trusted.overlay.")) continue;  // about the lower directory, not its copy
+    if (const auto value = xattr::get(source, name.c_str()))
+      xattr::set({to, ""}, name.c_str(), *value);
+  }
+}
+
+void copy_metadata(const MergedDir::Entry& from, int to) {
+  sys::fchown(to, from.info.st_uid, from.info.st_gid);
+  copy_xattrs(from, to);
+  sys::fchmod(to, from.info.st_mode & 07777);
+  set_mtime(to, from.info.st_mtim);
+}
+
+}  // namespace
+
+LayerDirectories::LayerDirectories(int root, const IdMaps& maps, OpenLower open_lower)
+    : root_(root), maps_(maps), open_lower_(std::move(open_lower)) {}
+
+int LayerDirectories::enter(const std::string& path) {
+  if (current_ && path == path_) return current_.get();
+  leave();
+  // Nearly always the tar has named the directory before.
+  current_ = try_open_directory_in(root_, path);
+  if (!current_) current_ = walk(path, Missing::Make);
+  path_ = path;
+  mtime_ = sys::fstat(current_.get()).st_mtim;
+  has_default_acl_ = xattr::get({current_.get(), ""}, acl::kDefaultXattr).has_value();
+  return current_.get();
+}
+
+void LayerDirectories::leave() {
+  if (!current_) return;
+  set_mtime(current_.get(), mtime_);
+  current_.reset();
+}
+
+UniqueFd LayerDirectories::find(const std::string& path) {
+  UniqueFd found = try_open_directory_in(root_, path);
+  return found ? std::move(found) : walk(path, Missing::Stop);
+}
+
+std::shared_ptr<const MergedDir> LayerDirectories::lower_root() {
+  if (!lower_root_ && open_lower_) lower_root_ = std::make_shared<const MergedDir>(open_lower_());
+  return lower_root_;
+}
+
+// One component at a time, in this layer and below it together. Every step opens one name without
+// following it, so there is nothing to escape through; ".." goes back to the step before.
+UniqueFd LayerDirectories::walk(const std::string& path, Missing missing) {
+  std::vector<Step> steps;
+  steps.push_back({sys::openat(root_, ".", O_RDONLY | O_DIRECTORY), lower_root()});
+  Remaining rest(path);
+  while (!rest.empty()) {
+    const std::string name = rest.pop();
+    if (name.empty() || name == ".") continue;
+    if (name == "..") {
+      if (steps.size() > 1) steps.pop_back();
+      continue;
+    }
+    if (const auto target = symlink_at(steps.back(), name)) {
+      if (target->starts_with('/')) steps.erase(steps.begin() + 1, steps.end());
+      rest.follow(*target);
+      continue;
+    }
+    // Directories that only a symlink names are not made: it would be as if it led somewhere.
+    const Missing here =
+        rest.from_symlink() && missing == Missing::Make ? Missing::Refuse : missing;
+    auto next = step(steps.back(), name, here);
+    if (!next) return {};
+    steps.push_back(*std::move(next));
+  }
+  return std::move(steps.back().own);
+}
+
+// Where `name` leads, if it is a symlink in the finished layer.
+std::optional<std::string> LayerDirectories::symlink_at(const Step& at, const std::string& name) {
+  if (const auto own = sys::try_fstatat(at.own.get(), name)) {
+    if (!S_ISLNK(own->st_mode)) return std::nullopt;
+    return sys::readlinkat(at.own.get(), name);
+  }
+  const auto below = at.lower ? at.lower->find(name) : std::nullopt;
+  if (!below || !S_ISLNK(below->info.st_mode)) return std::nullopt;
+  return sys::readlinkat(below->dirfd, name);
+}
+
+// nullopt only with Missing::Stop.
+std::optional<LayerDirectories::Step> LayerDirectories::step(const Step& at,
+                                                             const std::string& name,
+                                                             Missing missing) {
+  const auto own = sys::try_fstatat(at.own.get(), name);
+  if (own && S_ISDIR(own->st_mode)) return step_into_own(at, name);
+  if (missing == Missing::Stop) return std::nullopt;
+  if (own && whiteout::is_whiteout(*own)) return step_into_deleted(at, name);
+  if (own) throw Error(ErrorKind::BadArchive, "parent " + quoted(name) + " is not a directory");
+  const auto below = at.lower ? at.lower->find(name) : std::nullopt;
+  const bool is_there = below && below->is_directory();
+  if (missing == Missing::Refuse && !is_there) {
+    throw Error(ErrorKind::BadArchive,
+                "a parent is a symlink to " + quoted(name) + ", which is not there");
+  }
+  return step_into_new(at, name, below);
+}
+
+LayerDirectories::Step LayerDirectories::step_into_own(const Step& at, const std::string& name) {
+  Step next{sys::openat(at.own.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), nullptr};
+  if (!at.lower || whiteout::is_opaque({next.own.get(), ""})) return next;
+  const auto below = at.lower->find(name);
+  if (below && below->is_directory()) {
+    next.lower = std::make_shared<const MergedDir>(at.lower->open(*below));
+  }
+  return next;
+}
+
+// Deleted, then made anew without saying so: what was deleted must not shine through.
+LayerDirectories::Step LayerDirectories::step_into_deleted(const Step& at,
+                                                           const std::string& name) {
+  sys::unlinkat(at.own.get(), name, 0);
+  Step next = step_into_new(at, name, std::nullopt);
+  whiteout::set_opaque({next.own.get(), ""});
+  return next;
+}
+
+// Like the directory below, if there is one; a plain one otherwise.
+LayerDirectories::Step LayerDirectories::step_into_new(
+    const Step& at, const std::string& name, const std::optional<MergedDir::Entry>& below) {
+  Step next{make_directory(at.own.get(), name), nullptr};
+  if (below && below->is_directory()) {
+    copy_metadata(*below, next.own.get());
+    next.lower = std::make_shared<const MergedDir>(at.lower->open(*below));
+  } else {
+    sys::fchown(next.own.get(), maps_.root_uid(), maps_.root_gid());
+    sys::fchmod(next.own.get(), kImpliedMode);
+  }
+  return next;
+}
+
+}  // namespace overlayd

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LayerDirectories: the directories of a layer that is being filled from a tar, found and made the
+// way the finished layer will show them. A tar may put "lib/x" where only a lower layer has "lib":
+// as a directory, which the new layer must then have with the same owner and mode, or as a symlink,
+// which must be followed and not hidden. Symlinks never lead out of the layer. One thread uses an
+// object.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <ctime>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/id_map.h"
+#include "core/merged_dir.h"
+#include "core/unique_fd.h"
+
+namespace overlayd {
+
+/// The stack of layers below the one being filled; empty when it lies on nothing. Called at most
+/// once, and only if a tar leaves directories out.
+using OpenLower = std::function<MergedDir()>;
+
+class LayerDirectories {
+ public:
+  /// `root` is the layer's content; `maps` must outlive this.
+  LayerDirectories(int root, const IdMaps& maps, OpenLower open_lower);
+
+  /// Goes to `path` (cleaned, relative, "" the root), making what is missing. The descriptor is
+  /// good until the next call. Throws Error(BadArchive) when something in the way is no directory.
+  int enter(const std::string& path);
+
+  /// Ends the stay in the current directory: its mtime is what it was before, since the tar has
+  /// said it.
+  void leave();
+
+  /// True when what is made in the current directory gets ACLs from it.
+  bool has_default_acl() const { return has_default_acl_; }
+
+  /// `path` if the layer itself has it; makes nothing.
+  UniqueFd find(const std::string& path);
+
+ private:
+  /// A directory on the way: this layer's, and what lies below it.
+  struct Step {
+    UniqueFd own;
+    std::shared_ptr<const MergedDir> lower;  // null: nothing shines through
+  };
+
+  /// What to do about a directory that the layer has not: make it, whatever is below; make it only
+  /// if there is one below; or go no further.
+  enum class Missing { Make, Refuse, Stop };
+
+  UniqueFd walk(const std::string& path, Missing missing);
+  static std::optional<std::string> symlink_at(const Step& at, const std::string& name);
+  std::optional<Step> step(const Step& at, const std::string& name, Missing missing);
+  static Step step_into_own(const Step& at, const std::string& name);
+  Step step_into_deleted(const Step& at, const std::string& name);
+  Step step_into_new(const Step& at, const std::string& name,
+                     const std::optional<MergedDir::Entry>& below);
+  std::shared_ptr<const MergedDir> lower_root();
+
+  int root_;
+  const IdMaps& maps_;
+  OpenLower open_lower_;
+  std::shared_ptr<const MergedDir> lower_root_;
+
+  UniqueFd current_;
+  std::string path_;
+  timespec mtime_{};
+  bool has_default_acl_ = false;
+};
+
+}  // namespace overlayd
