@@ -9,9 +9,7 @@ namespace {
 static_assert(XATTR_CAPS_SZ_2 == 20 && XATTR_CAPS_SZ_3 == 24);
 
 // All fields are little-endian whatever the machine; the revision is in the top byte of the first.
-uint8_t revision(std::string_view value) {
-  return static_cast<uint8_t>(value[3]);
-}
+uint8_t revision(std::string_view value) { return static_cast<uint8_t>(value[3]); }
 constexpr char kRevision2 = VFS_CAP_REVISION_2 >> VFS_CAP_REVISION_SHIFT;
 constexpr char kRevision3 = VFS_CAP_REVISION_3 >> VFS_CAP_REVISION_SHIFT;
 

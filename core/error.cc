@@ -8,46 +8,30 @@ namespace overlayd {
 
 std::string_view to_string(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::NotFound:
-      return "not-found";
-    case ErrorKind::AlreadyExists:
-      return "already-exists";
-    case ErrorKind::Busy:
-      return "busy";
-    case ErrorKind::InvalidArgument:
-      return "invalid-argument";
-    case ErrorKind::BadArchive:
-      return "bad-archive";
-    case ErrorKind::NoSpace:
-      return "no-space";
-    case ErrorKind::Unsupported:
-      return "unsupported";
-    case ErrorKind::Corrupt:
-      return "corrupt";
-    case ErrorKind::Aborted:
-      return "aborted";
-    case ErrorKind::Internal:
-      return "internal";
+    case ErrorKind::NotFound: return "not-found";
+    case ErrorKind::AlreadyExists: return "already-exists";
+    case ErrorKind::Busy: return "busy";
+    case ErrorKind::InvalidArgument: return "invalid-argument";
+    case ErrorKind::BadArchive: return "bad-archive";
+    case ErrorKind::NoSpace: return "no-space";
+    case ErrorKind::Unsupported: return "unsupported";
+    case ErrorKind::Corrupt: return "corrupt";
+    case ErrorKind::Aborted: return "aborted";
+    case ErrorKind::Internal: return "internal";
   }
   return "internal";
 }
 
 ErrorKind kind_of_errno(int errnum) noexcept {
   switch (errnum) {
-    case ENOENT:
-      return ErrorKind::NotFound;
-    case EEXIST:
-      return ErrorKind::AlreadyExists;
-    case EBUSY:
-      return ErrorKind::Busy;
+    case ENOENT: return ErrorKind::NotFound;
+    case EEXIST: return ErrorKind::AlreadyExists;
+    case EBUSY: return ErrorKind::Busy;
     case ENOSPC:
-    case EDQUOT:
-      return ErrorKind::NoSpace;
+    case EDQUOT: return ErrorKind::NoSpace;
     case ENOSYS:
-    case EOPNOTSUPP:
-      return ErrorKind::Unsupported;
-    default:
-      return ErrorKind::Internal;
+    case EOPNOTSUPP: return ErrorKind::Unsupported;
+    default: return ErrorKind::Internal;
   }
 }
 
@@ -116,9 +100,7 @@ std::string quoted(std::string_view text) {
 
 namespace detail {
 
-int current_errno() noexcept {
-  return errno;
-}
+int current_errno() noexcept { return errno; }
 
 void rethrow_with_context(const std::string& context) {
   try {

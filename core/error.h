@@ -69,12 +69,8 @@ decltype(auto) with_context(const std::string& context, F&& work);
 /// name cannot forge a log line. Long text is cut in the middle.
 std::string quoted(std::string_view text);
 /// So that argument-dependent lookup of a std::string does not end at std::quoted.
-inline std::string quoted(const std::string& text) {
-  return quoted(std::string_view(text));
-}
-inline std::string quoted(const char* text) {
-  return quoted(std::string_view(text));
-}
+inline std::string quoted(const std::string& text) { return quoted(std::string_view(text)); }
+inline std::string quoted(const char* text) { return quoted(std::string_view(text)); }
 
 // ---------------------------------------------------------------------------------------------------
 

@@ -35,15 +35,16 @@ uint32_t root_of(const IdMap& map, const char* which) {
 
 IdMap::IdMap(std::vector<IdRange> ranges) : ranges_(std::move(ranges)) {
   const auto refuse = [](const IdRange& range, const char* why) {
-    throw Error(ErrorKind::InvalidArgument,
-                "id map entry " + std::to_string(range.container_id) + ":" +
-                    std::to_string(range.host_id) + ":" + std::to_string(range.size) + " " + why);
+    throw Error(ErrorKind::InvalidArgument, "id map entry " + std::to_string(range.container_id) +
+                                                ":" + std::to_string(range.host_id) + ":" +
+                                                std::to_string(range.size) + " " + why);
   };
   constexpr uint64_t kIds = uint64_t{1} << 32;
   for (size_t i = 0; i < ranges_.size(); ++i) {
     const IdRange& range = ranges_[i];
     if (range.size == 0) refuse(range, "is empty");
-    if (uint64_t{range.container_id} + range.size > kIds || uint64_t{range.host_id} + range.size > kIds)
+    if (uint64_t{range.container_id} + range.size > kIds ||
+        uint64_t{range.host_id} + range.size > kIds)
       refuse(range, "goes past the largest id");
     for (size_t j = 0; j < i; ++j) {
       const IdRange& other = ranges_[j];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// IdMap: user-namespace id translation between what a container (and a tar) says and what is on disk.
-// An empty map is the identity. Immutable after construction, so freely shared between threads.
+// IdMap: user-namespace id translation between what a container (and a tar) says and what is on
+// disk. An empty map is the identity. Immutable after construction, so freely shared between
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,8 @@ struct IdRange {
 class IdMap {
  public:
   IdMap() = default;  ///< identity
-  /// Throws Error(InvalidArgument) for an empty range, one that leaves 32 bits, or overlapping ranges.
+  /// Throws Error(InvalidArgument) for an empty range, one that leaves 32 bits, or overlapping
+  /// ranges.
   explicit IdMap(std::vector<IdRange> ranges);
 
   bool is_identity() const noexcept { return ranges_.empty(); }

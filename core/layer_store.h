@@ -26,6 +26,7 @@
 #include "core/layer_id.h"
 #include "core/mount_method.h"
 #include "core/observer.h"
+#include "core/store_options.h"
 #include "core/stream.h"
 
 namespace overlayd {
@@ -37,11 +38,6 @@ struct StoreConfig {
   IdMaps id_maps;
   MountMethod mount_method = MountMethod::Auto;
   bool operator==(const StoreConfig&) const = default;
-};
-
-struct CreateOptions {
-  /// Per-layer options of the engine ("size", …). None is supported yet: any key is refused.
-  std::vector<std::pair<std::string, std::string>> storage_options;
 };
 
 /// Absolute paths, as an engine shows them. `work` and `merged` are named for a layer without a

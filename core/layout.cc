@@ -24,9 +24,7 @@ std::string random_link() {
   return link;
 }
 
-std::string random_name() {
-  return random_link();
-}
+std::string random_name() { return random_link(); }
 
 bool is_link(std::string_view text) {
   return text.size() == kLinkLength && text.find_first_not_of(kBase32) == std::string_view::npos;

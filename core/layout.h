@@ -57,9 +57,7 @@ inline constexpr size_t kLinkLength = 26;
 /// A `lower` of the deepest chain the kernel can mount, with room; more is damage.
 inline constexpr size_t kMaxLowerFile = 512 * (kLinkLength + 3);
 
-inline std::string in_layer(const LayerId& id, const char* name) {
-  return id.str() + "/" + name;
-}
+inline std::string in_layer(const LayerId& id, const char* name) { return id.str() + "/" + name; }
 
 /// A fresh LINK from the kernel's random source.
 std::string random_link();

@@ -17,9 +17,7 @@ MergedDir::MergedDir(std::vector<UniqueFd> layers) : MergedDir(std::move(layers)
 MergedDir::MergedDir(std::vector<UniqueFd> column, bool opaque)
     : column_(std::move(column)), opaque_(opaque) {}
 
-bool MergedDir::Entry::is_whiteout() const {
-  return whiteout::is_whiteout(info);
-}
+bool MergedDir::Entry::is_whiteout() const { return whiteout::is_whiteout(info); }
 
 std::vector<MergedDir::Entry> MergedDir::list() const {
   std::vector<Entry> entries;

@@ -16,9 +16,7 @@
 namespace overlayd {
 namespace {
 
-bool is_absence(int errnum) {
-  return errnum == ENOENT || errnum == ENOTDIR;
-}
+bool is_absence(int errnum) { return errnum == ENOENT || errnum == ENOTDIR; }
 
 // errno first; then the kernel's explanation, if it left one on the descriptor.
 [[noreturn]] void throw_context_error(int fs_fd, std::string act) {

@@ -43,9 +43,7 @@ bool parse_number(std::string_view text, Number& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-bool is_octal(char c) {
-  return c >= '0' && c <= '7';
-}
+bool is_octal(char c) { return c >= '0' && c <= '7'; }
 
 // The kernel writes space, tab, newline and backslash (and '#' of a source) as \ooo.
 std::string unescape(std::string_view text) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Observer: how core tells its host about things that are not the failure of the call at hand (a repair
-// at start-up, a mount left in place, a socket skipped in a diff). Core itself never logs.
+// Observer: how core tells its host about things that are not the failure of the call at hand (a
+// repair at start-up, a mount left in place, a socket skipped in a diff). Core itself never logs.
 #pragma once
 
 #include <string>

@@ -163,8 +163,7 @@ std::string advice(int errnum, const std::string& filesystem) {
       return "this kernel has no overlayfs: load the module 'overlay', or use a kernel with "
              "CONFIG_OVERLAY_FS";
     case EPERM:
-    case EACCES:
-      return "mounting is not permitted here: run with CAP_SYS_ADMIN";
+    case EACCES: return "mounting is not permitted here: run with CAP_SYS_ADMIN";
     default:
       return "no overlay can be mounted on the home directory's file system (" + filesystem +
              "): use " + kGoodFilesystems;
@@ -183,8 +182,7 @@ std::string explain(MountMethod wanted, int errnum, const std::string& filesyste
         return "the mount method layer-names needs Linux 6.8: choose auto";
       }
       break;
-    default:
-      break;
+    default: break;
   }
   return advice(errnum, filesystem);
 }

@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "core/layer_store.h"
 
 namespace overlayd {
 namespace {

@@ -6,11 +6,15 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace overlayd {
 
-struct CreateOptions;
+struct CreateOptions {
+  /// Per-layer options of the engine ("size", …). None is supported yet: any key is refused.
+  std::vector<std::pair<std::string, std::string>> storage_options;
+};
 
 /// Nothing can be set yet; the type is where settings will live.
 struct StoreOptions {};

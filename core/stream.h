@@ -15,9 +15,9 @@ class ByteSource {
  public:
   virtual ~ByteSource() = default;
 
-  /// Blocks until at least one byte is there; returns how many were stored at the front of `buffer`,
-  /// 0 only at the clean end of the stream. Throws Error (Aborted when the sender went away before
-  /// the end: a stream that merely stops is never a clean end).
+  /// Blocks until at least one byte is there; returns how many were stored at the front of
+  /// `buffer`, 0 only at the clean end of the stream. Throws Error (Aborted when the sender went
+  /// away before the end: a stream that merely stops is never a clean end).
   virtual size_t read(std::span<std::byte> buffer) = 0;
 };
 

@@ -29,9 +29,7 @@ auto retry_eintr(Call call) {
   return result;
 }
 
-bool is_absence(int errnum) {
-  return errnum == ENOENT || errnum == ENOTDIR;
-}
+bool is_absence(int errnum) { return errnum == ENOENT || errnum == ENOTDIR; }
 
 // A directory that may be listed, from any descriptor of it, without crossing into another mount.
 UniqueFd reopen_for_listing(int dirfd) {
@@ -284,8 +282,8 @@ bool remove_tree(int dirfd, const std::string& path, const std::function<bool()>
     if (!parent) return false;
   }
   TreeRemover remover(keep_going);
-  const bool existed = parent ? remover.remove(parent.get(), path.substr(slash + 1))
-                              : remover.remove(dirfd, path);
+  const bool existed =
+      parent ? remover.remove(parent.get(), path.substr(slash + 1)) : remover.remove(dirfd, path);
   if (remover.blocked() != 0) {
     throw SysError(remover.blocked(), "remove " + quoted(path) + ", which holds a mount point");
   }
@@ -308,9 +306,7 @@ void run_in_own_thread(const std::function<void()>& work) {
   if (failure) std::rethrow_exception(failure);
 }
 
-std::string fd_path(int fd) {
-  return "/proc/self/fd/" + std::to_string(fd);
-}
+std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
 std::vector<std::byte> random_bytes(size_t count) {
   std::vector<std::byte> bytes(count);

@@ -72,8 +72,8 @@ std::vector<DirEntry> list_directory(int dirfd);
 /// False when there was nothing. `keep_going` is asked before every directory; false stops early.
 bool remove_tree(int dirfd, const std::string& path, const std::function<bool()>& keep_going = {});
 
-/// Runs `work` in a thread of its own and waits for it; an exception leaving it is rethrown here. For
-/// system calls that change the calling thread for good (unshare, Landlock, capabilities).
+/// Runs `work` in a thread of its own and waits for it; an exception leaving it is rethrown here.
+/// For system calls that change the calling thread for good (unshare, Landlock, capabilities).
 void run_in_own_thread(const std::function<void()>& work);
 
 /// "/proc/self/fd/N": a path for system calls that take only paths.

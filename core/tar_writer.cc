@@ -60,9 +60,7 @@ std::string_view without_trailing_slashes(std::string_view text) {
 }
 
 // One digit's worth of the field is for the closing NUL.
-bool fits_octal(uint64_t value, const Field& field) {
-  return value >> (3 * (field.size - 1)) == 0;
-}
+bool fits_octal(uint64_t value, const Field& field) { return value >> (3 * (field.size - 1)) == 0; }
 
 class Block {
  public:
@@ -186,9 +184,7 @@ std::string pax_record(std::string_view key, std::string_view value) {
   return record;
 }
 
-size_t padding_of(uint64_t size) {
-  return (kBlock - size % kBlock) % kBlock;
-}
+size_t padding_of(uint64_t size) { return (kBlock - size % kBlock) % kBlock; }
 
 void check(const TarEntry& entry) {
   const auto refuse = [&](const std::string& why) {
@@ -270,9 +266,7 @@ std::string extension_blocks(const TarEntry& entry,
   return out;
 }
 
-[[noreturn]] void programming_error() {
-  std::abort();
-}
+[[noreturn]] void programming_error() { std::abort(); }
 
 }  // namespace
 
@@ -292,9 +286,7 @@ std::string encode_tar_header(const TarEntry& entry) {
   return out;
 }
 
-TarWriter::TarWriter(ByteSink& sink) : sink_(sink) {
-  buffer_.reserve(kBufferSize);
-}
+TarWriter::TarWriter(ByteSink& sink) : sink_(sink) { buffer_.reserve(kBufferSize); }
 
 void TarWriter::begin(const TarEntry& entry) {
   if (remaining_ > 0) programming_error();

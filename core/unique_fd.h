@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// UniqueFd: move-only owner of a file descriptor. Functions that open return one; functions that only
-// use a descriptor take a plain int.
+// UniqueFd: move-only owner of a file descriptor. Functions that open return one; functions that
+// only use a descriptor take a plain int.
 #pragma once
 
 #include <unistd.h>
@@ -28,7 +28,8 @@ class UniqueFd {
   explicit operator bool() const noexcept { return fd_ >= 0; }
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
 
-  /// Closes what is owned; errno is left as it was, so cleanup cannot hide the error being reported.
+  /// Closes what is owned; errno is left as it was, so cleanup cannot hide the error being
+  /// reported.
   void reset(int fd = -1) noexcept {
     const int old = std::exchange(fd_, fd);
     if (old < 0 || old == fd) return;

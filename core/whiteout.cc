@@ -18,9 +18,7 @@ Marker parse_marker(std::string_view component) {
   return {MarkerKind::Deleted, name};
 }
 
-std::string marker_for(std::string_view name) {
-  return std::string(kPrefix).append(name);
-}
+std::string marker_for(std::string_view name) { return std::string(kPrefix).append(name); }
 
 void make(int dirfd, const std::string& name) {
   if (::mknodat(dirfd, name.c_str(), S_IFCHR, makedev(0, 0)) != 0) {
@@ -28,9 +26,7 @@ void make(int dirfd, const std::string& name) {
   }
 }
 
-void set_opaque(xattr::At directory) {
-  xattr::set(directory, kOpaqueXattr, "y");
-}
+void set_opaque(xattr::At directory) { xattr::set(directory, kOpaqueXattr, "y"); }
 
 bool is_opaque(xattr::At directory) {
   // One call tells about all attributes; nearly every directory has none.

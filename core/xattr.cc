@@ -22,9 +22,7 @@ std::string path_of(At file) {
   return path;
 }
 
-bool has_none(int errnum) {
-  return errnum == ENODATA || errnum == EOPNOTSUPP;
-}
+bool has_none(int errnum) { return errnum == ENODATA || errnum == EOPNOTSUPP; }
 
 [[noreturn]] void fail(const char* act, const char* attribute, At file) {
   throw_errno([&] { return std::string(act) + " " + attribute + " of " + quoted(file.name); });

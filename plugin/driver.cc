@@ -10,13 +10,9 @@
 namespace overlayd {
 namespace {
 
-const LayerId* pointer(const std::optional<LayerId>& id) {
-  return id ? &*id : nullptr;
-}
+const LayerId* pointer(const std::optional<LayerId>& id) { return id ? &*id : nullptr; }
 
-std::string text(bool value) {
-  return value ? "true" : "false";
-}
+std::string text(bool value) { return value ? "true" : "false"; }
 
 std::string joined(const std::vector<std::filesystem::path>& paths) {
   std::string all;

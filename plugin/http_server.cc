@@ -258,9 +258,7 @@ void HttpServer::Impl::serve(UniqueFd client) noexcept {
 HttpServer::HttpServer(std::unique_ptr<UnixListener> listener, HttpHandler handler, Log& log)
     : impl_(std::make_unique<Impl>(std::move(listener), std::move(handler), log)) {}
 
-HttpServer::~HttpServer() {
-  stop(std::chrono::milliseconds(0));
-}
+HttpServer::~HttpServer() { stop(std::chrono::milliseconds(0)); }
 
 void HttpServer::start() {
   impl_->acceptor = std::thread([this] { impl_->accept_clients(); });

@@ -14,9 +14,7 @@ namespace {
 // Keys in the order they are added, as the protocol's examples have them.
 using Json = nlohmann::ordered_json;
 
-[[noreturn]] void refuse(const std::string& why) {
-  throw Error(ErrorKind::InvalidArgument, why);
-}
+[[noreturn]] void refuse(const std::string& why) { throw Error(ErrorKind::InvalidArgument, why); }
 
 [[noreturn]] void refuse_type(const std::string& name, const char* wanted) {
   refuse("field " + quoted(name) + " is not " + wanted);
@@ -140,9 +138,7 @@ CreateRequest decode_create(std::string_view body) {
           .storage_options = fields.text_map("StorageOpt")};
 }
 
-LayerRequest decode_layer(std::string_view body) {
-  return {.id = Fields(parse_object(body)).id()};
-}
+LayerRequest decode_layer(std::string_view body) { return {.id = Fields(parse_object(body)).id()}; }
 
 GetRequest decode_get(std::string_view body) {
   const Json object = parse_object(body);
@@ -168,29 +164,17 @@ DiffRequest decode_apply_query(std::string_view query) {
   return {.id = LayerId::parse(id), .parent = parse_parent(parent)};
 }
 
-std::string encode(const ErrorReply& reply) {
-  return dump({{"Err", reply.text}});
-}
-std::string encode(const EmptyReply&) {
-  return "{}\n";
-}
-std::string encode(const ActivateReply&) {
-  return "{\"Implements\":[\"GraphDriver\"]}\n";
-}
+std::string encode(const ErrorReply& reply) { return dump({{"Err", reply.text}}); }
+std::string encode(const EmptyReply&) { return "{}\n"; }
+std::string encode(const ActivateReply&) { return "{\"Implements\":[\"GraphDriver\"]}\n"; }
 
 std::string encode(const CapabilitiesReply&) {
   return "{\"Capabilities\":{\"ReproducesExactDiffs\":false}}\n";
 }
 
-std::string encode(const GetReply& reply) {
-  return dump({{"Dir", reply.dir.native()}});
-}
-std::string encode(const ExistsReply& reply) {
-  return dump({{"Exists", reply.exists}});
-}
-std::string encode(const SizeReply& reply) {
-  return dump({{"Size", reply.size}});
-}
+std::string encode(const GetReply& reply) { return dump({{"Dir", reply.dir.native()}}); }
+std::string encode(const ExistsReply& reply) { return dump({{"Exists", reply.exists}}); }
+std::string encode(const SizeReply& reply) { return dump({{"Size", reply.size}}); }
 
 std::string encode(const StatusReply& reply) {
   Json rows = Json::array();

@@ -69,9 +69,7 @@ size_t SocketIo::receive(std::span<std::byte> buffer) {
   return count > 0 ? static_cast<size_t>(count) : 0;
 }
 
-bool SocketIo::write(std::span<const std::byte> bytes) {
-  return write({}, bytes, {});
-}
+bool SocketIo::write(std::span<const std::byte> bytes) { return write({}, bytes, {}); }
 
 bool SocketIo::write(std::string_view head, std::span<const std::byte> body,
                      std::string_view tail) {

@@ -65,9 +65,7 @@ UnixListener::UnixListener(const std::filesystem::path& path)
   });
 }
 
-UnixListener::~UnixListener() {
-  close();
-}
+UnixListener::~UnixListener() { close(); }
 
 std::string UnixListener::temporary_name() const {
   return name_ + "." + std::to_string(::getpid());

@@ -3,8 +3,6 @@
 
 namespace overlayd {
 
-std::string_view version() noexcept {
-  return OVERLAYD_VERSION;
-}
+std::string_view version() noexcept { return OVERLAYD_VERSION; }
 
 }  // namespace overlayd

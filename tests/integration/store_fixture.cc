@@ -98,9 +98,7 @@ void StoreSandbox::create_with(const std::string& id, const std::string& parent,
   put(id);
 }
 
-UniqueFd StoreSandbox::home() const {
-  return sys::open_path_dir(AT_FDCWD, config.home.string());
-}
+UniqueFd StoreSandbox::home() const { return sys::open_path_dir(AT_FDCWD, config.home.string()); }
 
 bool StoreSandbox::mounted(const std::string& id) const {
   return is_mount_point(home().get(), id + "/" + layout::kMerged);

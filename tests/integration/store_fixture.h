@@ -29,9 +29,7 @@ class Notes final : public Observer {
   std::vector<std::string> messages_;
 };
 
-inline LayerId id_of(const std::string& name) {
-  return LayerId::parse(name);
-}
+inline LayerId id_of(const std::string& name) { return LayerId::parse(name); }
 
 /// The store of a case, with its home and state directory in a fresh sandbox. Empty names of
 /// parents mean no parent.

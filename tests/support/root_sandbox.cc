@@ -38,9 +38,7 @@ void enter_mount_namespace() {
   entered = true;
 }
 
-size_t count_open_fds() {
-  return count_entries("/proc/self/fd");
-}
+size_t count_open_fds() { return count_entries("/proc/self/fd"); }
 
 size_t count_threads(size_t expected) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);

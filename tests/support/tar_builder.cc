@@ -53,9 +53,7 @@ void TarBuilder::seal() {
   put_field(kChecksumOffset, octal(sum, 6) + std::string("\0 ", 2));
 }
 
-void TarBuilder::pad() {
-  bytes_.append((kBlock - bytes_.size() % kBlock) % kBlock, '\0');
-}
+void TarBuilder::pad() { bytes_.append((kBlock - bytes_.size() % kBlock) % kBlock, '\0'); }
 
 TarBuilder& TarBuilder::header(const Header& header) {
   last_header_ = bytes_.size();

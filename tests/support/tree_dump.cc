@@ -78,20 +78,13 @@ class Dumper {
     const std::string device =
         " " + std::to_string(major(info.st_rdev)) + "," + std::to_string(minor(info.st_rdev));
     switch (info.st_mode & S_IFMT) {
-      case S_IFDIR:
-        return "directory" + common;
-      case S_IFREG:
-        return "file" + common + " " + content(dirfd, name);
-      case S_IFLNK:
-        return "symlink" + common + " -> " + quoted(sys::readlinkat(dirfd, name));
-      case S_IFCHR:
-        return "character device" + common + device;
-      case S_IFBLK:
-        return "block device" + common + device;
-      case S_IFIFO:
-        return "fifo" + common;
-      default:
-        return "socket" + common;
+      case S_IFDIR: return "directory" + common;
+      case S_IFREG: return "file" + common + " " + content(dirfd, name);
+      case S_IFLNK: return "symlink" + common + " -> " + quoted(sys::readlinkat(dirfd, name));
+      case S_IFCHR: return "character device" + common + device;
+      case S_IFBLK: return "block device" + common + device;
+      case S_IFIFO: return "fifo" + common;
+      default: return "socket" + common;
     }
   }
 

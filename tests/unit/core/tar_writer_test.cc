@@ -16,9 +16,7 @@
 namespace overlayd {
 namespace {
 
-std::string bytes(const char* text, size_t size) {
-  return {text, size};
-}
+std::string bytes(const char* text, size_t size) { return {text, size}; }
 
 std::string padded(std::string text) {
   text.append((512 - text.size() % 512) % 512, '\0');

@@ -21,9 +21,7 @@ int open_null() {
   return fd;
 }
 
-bool is_open(int fd) {
-  return ::fcntl(fd, F_GETFD) >= 0;
-}
+bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
 TEST_SUITE("unique fd") {
   TEST_CASE("an owner closes what it owns at its end") {

@@ -43,12 +43,8 @@ struct Process {
   Driver driver;
 };
 
-LayerRequest layer(const char* id) {
-  return {LayerId::parse(id)};
-}
-DiffRequest whole(const char* id) {
-  return {LayerId::parse(id), std::nullopt};
-}
+LayerRequest layer(const char* id) { return {LayerId::parse(id)}; }
+DiffRequest whole(const char* id) { return {LayerId::parse(id), std::nullopt}; }
 
 template <typename Work>
 std::string error_of(Work&& work) {

@@ -6,9 +6,7 @@
 namespace overlayd::test {
 namespace {
 
-std::string name(const LayerId* parent) {
-  return parent == nullptr ? "nothing" : parent->str();
-}
+std::string name(const LayerId* parent) { return parent == nullptr ? "nothing" : parent->str(); }
 
 class FakeDiff final : public LayerDiff {
  public:

@@ -50,9 +50,7 @@ struct Daemon {
                     [this](const HttpCall& call) { return routes.handle(call); }, log};
 };
 
-bool ends_with(const std::string& text, const std::string& end) {
-  return text.ends_with(end);
-}
+bool ends_with(const std::string& text, const std::string& end) { return text.ends_with(end); }
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }

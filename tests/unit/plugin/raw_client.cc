@@ -31,9 +31,7 @@ bool RawClient::send(const std::string& bytes) {
   return true;
 }
 
-void RawClient::finish_sending() {
-  ::shutdown(fd_.get(), SHUT_WR);
-}
+void RawClient::finish_sending() { ::shutdown(fd_.get(), SHUT_WR); }
 
 bool RawClient::receive() {
   std::array<char, 16384> buffer;

@@ -44,9 +44,7 @@ std::string content_of(const std::filesystem::path& path) {
   return text.str();
 }
 
-std::string golden(const std::string& name) {
-  return content_of(kGolden / name);
-}
+std::string golden(const std::string& name) { return content_of(kGolden / name); }
 
 TEST_SUITE("routes") {
   TEST_CASE("every endpoint answers its golden request with its golden reply") {
