@@ -98,6 +98,9 @@ class TarExport {
                     const OptionalDir& parent, bool cut_off) {
     if (entry.is_whiteout()) {
       if (is_needed(entry, parent, cut_off)) write_whiteout(path, entry);
+    } else if (entry.name.starts_with(whiteout::kPrefix)) {
+      throw Error(ErrorKind::Unsupported,
+                  "a name that begins with '.wh.' would be taken for a deletion in a layer tar");
     } else if (entry.is_directory()) {
       MergedDir inside = directory.open(entry);
       write_directory(path, entry, inside.opaque());

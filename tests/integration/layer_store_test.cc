@@ -1157,6 +1157,16 @@ TEST_SUITE("layer_store") {
     remove_everything();
   }
 
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "a name that would read as a whiteout ends a diff") {
+    create_with("base", "", "file", "x");
+    create_with("top", "base", ".wh.file", "not a deletion");
+    CHECK(error_of([&] { diff("top", "base"); }) ==
+          "unsupported diff of layer 'top': '.wh.file': a name that begins with '.wh.' would be "
+          "taken "
+          "for a deletion in a layer tar");
+    CHECK(changes("top", "base") == std::vector<Change>{{"/.wh.file", ChangeKind::Add}});
+  }
+
   TEST_CASE_FIXTURE(LayerStoreSandbox, "sockets are left out of a diff and told") {
     create("base");
     const std::string root = get("base");
