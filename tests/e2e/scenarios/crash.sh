@@ -4,54 +4,69 @@
 # needs: overlayd
 begin_scenario
 
-run_idle survivor busybox
-docker exec survivor sh -c 'echo before >/log'
-docker run --network none --name ended busybox sh -c 'echo done >/done'
+# One that reads back what it writes, over and over: its files must never fail it.
+docker run --detach --network none --stop-signal KILL --name survivor busybox sh -c '
+  while :; do
+    echo beat >>/beats || touch /failed
+    [ $(wc -l </beats) -gt 0 ] || touch /failed
+    mkdir /new && rmdir /new || touch /failed
+    sleep 0.1
+  done' >/dev/null
+files=$(inside survivor)
+beats() { wc -l <"$files/beats"; }
+beats_on() {
+  local now
+  now=$(beats)
+  wait_for 10 eval '(($(beats) > now + 3))' && [[ ! -e $files/failed ]]
+}
+docker run --network none --name ended busybox sh -c 'echo ended >>/ended'
+succeeds "a container writes and reads" beats_on
 mounts=$(layer_mounts)
-
-# The engine asks the driver for a container's metadata before it execs or inspects, so while there is no
-# driver the container is entered without it.
-enter_container() { nsenter --target "$container" --mount --pid --root --wd -- "$@"; }
-container=$(docker inspect --format '{{.State.Pid}}' survivor)
 
 # --- killed
 kill_overlayd
 same "the container's layer stays mounted" "$mounts" "$(layer_mounts)"
-same "the container reads its files" "before" "$(enter_container cat /log)"
-succeeds "and writes them" enter_container sh -c 'echo during >>/log && mkdir /d && rm /bin/vi'
+succeeds "the container writes and reads on" beats_on
 
 # The engine tries again for some seconds, so a short absence is not noticed. It does not send Init again.
-run busybox echo "started in its absence" >"$SCRATCH/absent" 2>&1 &
-absent=$!
+run busybox echo "started in its absence" >"$SCRATCH/absent-run" 2>&1 &
+absent_run=$!
+docker exec survivor sh -c 'mkdir /dir && rm /bin/vi && echo done' >"$SCRATCH/absent-exec" 2>&1 &
+absent_exec=$!
 sleep 1
 start_overlayd
-wait "$absent" || true
-same "the survivor runs on" "running" "$(docker inspect --format '{{.State.Status}}' survivor)"
-same "a container started in its absence runs" "started in its absence" "$(cat "$SCRATCH/absent")"
-same "the survivor's changes are seen" "C /bin
+wait "$absent_run" "$absent_exec" || true
+same "a container started in its absence runs" "started in its absence" "$(cat "$SCRATCH/absent-run")"
+same "a command in the container begun in its absence runs" "done" "$(cat "$SCRATCH/absent-exec")"
+same "the container is running" "running" "$(docker inspect --format '{{.State.Status}}' survivor)"
+succeeds "and writes and reads" beats_on
+same "its changes are seen" "A /beats
+C /bin
 D /bin/vi
-A /d
-A /log" "$(changes_of survivor)"
+A /dir" "$(changes_of survivor | grep -v ' /new$')"
 succeeds "it can be committed" docker commit survivor survived
-same "with all of it" "before during" "$(run survived sh -c 'echo $(cat /log)')"
-succeeds "cp holds and releases it" docker cp survivor:/log "$SCRATCH/log"
-same "without unmounting it" "before during" "$(docker exec survivor sh -c 'echo $(cat /log)')"
-same "an older container starts again" "done" "$(docker start ended >/dev/null && docker cp ended:/done - | tar --extract --to-stdout)"
+same "with all of it" "dir beat" "$(run survived sh -c 'echo $(ls -d dir) $(head -n 1 /beats)')"
+succeeds "cp holds and releases it" docker cp survivor:/beats "$SCRATCH/beats"
+succeeds "without unmounting it" beats_on
+same "an older container starts again" "ended
+ended" "$(docker start ended >/dev/null && docker wait ended >/dev/null && docker cp ended:/ended - | tar --extract --to-stdout)"
 
 docker stop survivor >/dev/null
 eventually "it is unmounted when it stops" 10 nothing_is_mounted
 docker start survivor >/dev/null
-same "and starts again" "before during" "$(docker exec survivor sh -c 'echo $(cat /log)')"
+files=$(inside survivor)
+succeeds "and starts again with its files" beats_on
 succeeds "it is removed by force while it runs" docker rm --force survivor
 eventually "which leaves nothing mounted" 10 nothing_is_mounted
 
 # --- stopped in good order, which must not take a running container's files away
 run_idle survivor busybox
-container=$(docker inspect --format '{{.State.Pid}}' survivor)
+files=$(inside survivor)
 stop_overlayd || true
 same "overlayd ends on SIGTERM while a container runs" 0 "$OVERLAYD_STATUS"
-same "the container writes on" "still here" "$(enter_container sh -c 'echo still here >/log && cat /log')"
+same "the container's files are still there" "still here" "$(echo still here >"$files/log" && cat "$files/log")"
 start_overlayd
+same "and commands in it see them" "still here" "$(docker exec survivor cat /log)"
 docker stop survivor >/dev/null
 eventually "it is unmounted when it stops" 10 nothing_is_mounted
 docker rm survivor >/dev/null
