@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "core/layer_diff.h"
 #include "core/layer_directories.h"
+#include "core/layer_xattrs.h"
 #include "core/sys.h"
 #include "core/tar_reader.h"
 #include "core/whiteout.h"
@@ -62,6 +63,11 @@ Place clean(const std::string& tar_name, const char* what) {
     place.parent += part;
   }
   return place;
+}
+
+/// On disk such a directory could not be told in a tar again: there its own name is a whiteout.
+bool is_below_marker(const Place& place) {
+  return ("/" + place.parent).find("/" + std::string(whiteout::kPrefix)) != std::string::npos;
 }
 
 /// aufs kept the data of hard-linked files here; members elsewhere in the tar link to it.
@@ -111,7 +117,10 @@ class Extractor {
         case EISDIR:
         case EFBIG:
         case ELOOP:
-        case EINVAL: bad(error.what());
+        case EINVAL:
+        case ERANGE:  // the name of an xattr is too long
+        case E2BIG:   // or its value
+          bad(error.what());
         default: throw;
       }
     }
@@ -123,6 +132,7 @@ class Extractor {
     if (is_aufs_bookkeeping(place)) return keep_aufs_link(place, entry);
     const whiteout::Marker marker = whiteout::parse_marker(place.name);
     if (marker.kind == whiteout::MarkerKind::AufsOwn) return;
+    if (is_below_marker(place)) bad("a whiteout is no directory");
     const int parent = directory_.enter(place.parent);
     switch (marker.kind) {
       case whiteout::MarkerKind::Malformed: bad("a whiteout without a name");
@@ -165,14 +175,26 @@ class Extractor {
   // directory no longer shows what is under it (OCI image specification, layer.md, "Whiteouts").
   void make_whiteout(int parent, const std::string& name, const TarEntry& entry) {
     if (const auto made = sys::try_fstatat(parent, name); made && !whiteout::is_whiteout(*made)) {
-      if (S_ISDIR(made->st_mode)) whiteout::set_opaque({parent, name});
+      if (S_ISDIR(made->st_mode))
+        make_opaque(sys::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).get());
       return;
     }
     if (whiteout::is_opaque({parent, ""})) return;
     clear(parent, name);
     whiteout::make(parent, name);
-    set_owner(parent, name, entry);  // a set-gid directory has given it another
+    set_whiteout_owner(parent, name, entry);
     set_times(parent, name, to_timespec(entry.mtime));
+  }
+
+  // It owns nothing, so an owner that the maps lack is no reason to refuse it: Docker writes
+  // whiteouts with host ids. Left alone it would have the group of a set-gid directory.
+  void set_whiteout_owner(int parent, const std::string& name, const TarEntry& entry) {
+    const auto host = [](const IdMap& map, uint64_t id, uint32_t otherwise) {
+      if (id >= UINT32_MAX) return otherwise;
+      return map.to_host(static_cast<uint32_t>(id)).value_or(otherwise);
+    };
+    chown(parent, name, host(maps_.uids, entry.uid, maps_.root_uid()),
+          host(maps_.gids, entry.gid, maps_.root_gid()));
   }
 
   void make_object(int parent, const std::string& name, const TarEntry& entry) {
@@ -200,7 +222,13 @@ class Extractor {
       throw_errno("set the size of", name);
     }
     set_metadata(parent, name, entry);
-    size_ += static_cast<int64_t>(entry.size);
+    add_size(entry.size);
+  }
+
+  // Holes take no room, so two headers are enough to claim more than the answer can say.
+  void add_size(uint64_t size) {
+    if (size > static_cast<uint64_t>(INT64_MAX - size_)) bad("the layer is larger than 8 EiB");
+    size_ += static_cast<int64_t>(size);
   }
 
   static void write_at(int fd, std::span<const std::byte> bytes, uint64_t offset) {
@@ -223,6 +251,8 @@ class Extractor {
           throw SysError(EEXIST, "make directory " + quoted(name));
         // What was deleted and made anew must not show what lies below.
         if (whiteout::is_whiteout(old)) whiteout::set_opaque({parent, name});
+      } else {
+        drop_xattrs({parent, name});
       }
     }
     set_metadata(parent, name, entry);
@@ -233,7 +263,7 @@ class Extractor {
     clear(parent, name);
     sys::symlinkat(entry.link_name, parent, name);
     set_metadata(parent, name, entry);
-    size_ += static_cast<int64_t>(entry.link_name.size());
+    add_size(entry.link_name.size());
   }
 
   void make_node(int parent, const std::string& name, const TarEntry& entry, mode_t type) {
@@ -273,7 +303,9 @@ class Extractor {
 
   // Removes what an earlier member put there: the last one wins.
   void clear(int parent, const std::string& name) {
-    if (sys::remove_tree(parent, name)) recount_ = true;
+    if (!sys::remove_tree(parent, name)) return;
+    recount_ = true;
+    directory_.expect_changes();
   }
 
   // Owner first: chown clears set-id bits and capabilities. Times last: everything else changes
@@ -288,6 +320,14 @@ class Extractor {
     set_times(parent, name, to_timespec(entry.mtime));
   }
 
+  // Of a directory that is there already: from an earlier member, or from the lower layer if none
+  // was. Access that an ACL gave must not outlive it.
+  static void drop_xattrs(xattr::At directory) {
+    for (const std::string& name : xattr::list(directory)) {
+      if (is_carried_xattr(name)) xattr::remove(directory, name.c_str());
+    }
+  }
+
   // Those that the directory around it has given it; the tar says which ones it should have.
   static void drop_acls(int parent, const std::string& name) {
     xattr::remove({parent, name}, acl::kAccessXattr);
@@ -295,14 +335,15 @@ class Extractor {
   }
 
   void set_owner(int parent, const std::string& name, const TarEntry& entry) {
-    const uid_t uid = host_id(maps_.uids, entry.uid, "uid");
-    const gid_t gid = host_id(maps_.gids, entry.gid, "gid");
-    if (::fchownat(parent, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0) {
-      throw_errno([&] {
-        return "set owner " + std::to_string(uid) + ":" + std::to_string(gid) + " of " +
-               quoted(name);
-      });
-    }
+    chown(parent, name, host_id(maps_.uids, entry.uid, "uid"),
+          host_id(maps_.gids, entry.gid, "gid"));
+  }
+
+  static void chown(int parent, const std::string& name, uid_t uid, gid_t gid) {
+    if (::fchownat(parent, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) == 0) return;
+    throw_errno([&] {
+      return "set owner " + std::to_string(uid) + ":" + std::to_string(gid) + " of " + quoted(name);
+    });
   }
 
   static uint32_t host_id(const IdMap& map, uint64_t id, const char* what) {
@@ -316,23 +357,22 @@ class Extractor {
 
   void set_xattr(int parent, const std::string& name, const std::string& attribute,
                  const std::string& value) {
-    if (attribute.starts_with("trusted.overlay.") || attribute.starts_with("user.overlay.")) {
+    if (is_overlay_xattr(attribute)) {
       bad("xattr " + quoted(attribute) + " is overlayfs's own and may not come from a tar");
     }
     if (attribute.find('\0') != std::string::npos) bad("an xattr name with a NUL byte");
+    // Linux takes it, but then cannot read it any more.
+    if (attribute == capability::kXattr && value.empty()) bad("file capabilities without a value");
     try {
-      xattr::set({parent, name}, attribute.c_str(), on_disk(attribute, value));
+      xattr::set({parent, name}, attribute.c_str(), xattr_for_disk(attribute, value, maps_));
     } catch (const SysError& error) {
       // user.* on anything but files and directories: no file system holds it, and Docker passes
       // over it.
-      if (error.errnum() != EPERM) throw;
+      if (error.errnum() == EPERM) return;
+      if (error.errnum() == EACCES && attribute == acl::kDefaultXattr)
+        bad("a default ACL on what is no directory");
+      throw;
     }
-  }
-
-  std::string on_disk(const std::string& attribute, const std::string& value) const {
-    if (attribute == capability::kXattr) return capability::for_disk(value, maps_.root_uid());
-    if (acl::is_acl(attribute)) return acl::for_disk(value, maps_);
-    return value;
   }
 
   int64_t recount() {

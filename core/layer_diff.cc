@@ -10,10 +10,11 @@
 #include <string>
 #include <unordered_set>
 
-#include "core/acl.h"
 #include "core/capability.h"
 #include "core/error.h"
+#include "core/layer_xattrs.h"
 #include "core/sys.h"
+#include "core/tar_header.h"
 #include "core/tar_writer.h"
 #include "core/whiteout.h"
 #include "core/xattr.h"
@@ -41,13 +42,6 @@ OptionalDir parent_directory(const OptionalDir& parent, const std::string& name)
 
 // ------------------------------------------------------------------------------------------ tar
 
-// Docker carries capabilities only; user.* is what programs put on files, and ACLs are part of who
-// may do what. user.overlay.* is overlayfs's own inside a user namespace.
-bool belongs_in_tar(const std::string& attribute) {
-  return attribute == capability::kXattr || acl::is_acl(attribute) ||
-         (attribute.starts_with("user.") && !attribute.starts_with("user.overlay."));
-}
-
 TarType tar_type(mode_t mode) {
   switch (mode & S_IFMT) {
     case S_IFREG: return TarType::Regular;
@@ -65,6 +59,14 @@ uint32_t container_id(const IdMap& map, uint32_t host_id, const char* what) {
   throw Error(ErrorKind::InvalidArgument, std::string("owner ") + what + " " +
                                               std::to_string(host_id) +
                                               " on disk is outside the store's id map");
+}
+
+/// Containers can nest directories without end; tars cannot name them, and our stack cannot hold
+/// them.
+void check_length(const std::string& path) {
+  if (path.size() < kMaxTarName) return;
+  throw Error(ErrorKind::Unsupported, "its path is longer than " + std::to_string(kMaxTarName) +
+                                          " bytes, more than a layer tar can name");
 }
 
 class TarExport {
@@ -96,6 +98,7 @@ class TarExport {
   // Writes one object; returns the directory to go on with, if it is one.
   OptionalDir write(const std::string& path, const MergedDir& directory, const Entry& entry,
                     const OptionalDir& parent, bool cut_off) {
+    check_length(path);
     if (entry.is_whiteout()) {
       if (is_needed(entry, parent, cut_off)) write_whiteout(path, entry);
     } else if (entry.name.starts_with(whiteout::kPrefix)) {
@@ -138,17 +141,11 @@ class TarExport {
             ErrorKind::Unsupported,
             "this file was copied up under overlay's metacopy=on; its data is in another layer");
       }
-      if (!belongs_in_tar(name)) continue;
+      if (!is_carried_xattr(name)) continue;
       const auto value = xattr::get(file, name.c_str());
       if (!value) continue;  // removed meanwhile
-      out.xattrs[name] = in_tar(name, *value);
+      out.xattrs[name] = xattr_for_tar(name, *value, maps_);
     }
-  }
-
-  std::string in_tar(const std::string& attribute, const std::string& value) const {
-    if (attribute == capability::kXattr) return capability::for_tar(value);
-    if (acl::is_acl(attribute)) return acl::for_tar(value, maps_);
-    return value;
   }
 
   void write_whiteout(const std::string& path, const Entry& entry) {
@@ -187,7 +184,7 @@ class TarExport {
     TarEntry out = header(path, entry.info);
     out.type = TarType::HardLink;
     out.link_name = first->second;
-    if (S_ISREG(entry.info.st_mode)) add_xattrs(out, entry);
+    if (!S_ISLNK(entry.info.st_mode)) add_xattrs(out, entry);
     tar_.begin(out);
     return true;
   }
@@ -195,7 +192,11 @@ class TarExport {
   void write_object(const std::string& path, const Entry& entry) {
     if (S_ISREG(entry.info.st_mode)) return write_file(path, entry);
     TarEntry out = header(path, entry.info);
-    if (out.type == TarType::Symlink) out.link_name = sys::readlinkat(entry.dirfd, entry.name);
+    if (out.type == TarType::Symlink) {
+      out.link_name = sys::readlinkat(entry.dirfd, entry.name);
+    } else {
+      add_xattrs(out, entry);
+    }
     if (out.type == TarType::CharDevice || out.type == TarType::BlockDevice) {
       out.dev_major = major(entry.info.st_rdev);
       out.dev_minor = minor(entry.info.st_rdev);
@@ -282,6 +283,7 @@ class ChangeList {
  private:
   void compare_entry(const std::string& path, const MergedDir& upper, const Entry& entry,
                      const OptionalDir& parent, bool cut_off) {
+    with_context(quoted(path), [&] { check_length(path); });
     const std::optional<Entry> below = parent ? parent->find(entry.name) : std::nullopt;
     if (entry.is_whiteout()) {
       // Where everything is hidden anyway, add_hidden finds it.
@@ -312,10 +314,14 @@ class ChangeList {
 
 class SizeSum {
  public:
-  void add(const MergedDir& directory) {
+  void add(const MergedDir& directory, size_t depth = 0) {
+    if (depth > kMaxTarName / 2) {  // deeper than the longest path
+      throw Error(ErrorKind::Unsupported,
+                  "directories are nested deeper than a layer tar can name");
+    }
     for (const Entry& entry : directory.list()) {
       if (entry.is_directory()) {
-        add(directory.open(entry));
+        add(directory.open(entry), depth + 1);
       } else if (entry.info.st_nlink < 2 || seen_.insert(inode_of(entry.info)).second) {
         total_ += entry.info.st_size;
       }

@@ -12,6 +12,7 @@
 #include "core/acl.h"
 #include "core/beneath.h"
 #include "core/error.h"
+#include "core/layer_xattrs.h"
 #include "core/sys.h"
 #include "core/whiteout.h"
 #include "core/xattr.h"
@@ -81,7 +82,7 @@ UniqueFd make_directory(int parent, const std::string& name) {
 void copy_xattrs(const MergedDir::Entry& from, int to) {
   const xattr::At source{from.dirfd, from.name};
   for (const std::string& name : xattr::list(source)) {
-    if (name.starts_with("trusted.overlay.")) continue;  // about the lower directory, not its copy
+    if (is_overlay_xattr(name)) continue;  // about the lower directory, not its copy
     if (const auto value = xattr::get(source, name.c_str()))
       xattr::set({to, ""}, name.c_str(), *value);
   }
@@ -100,8 +101,9 @@ LayerDirectories::LayerDirectories(int root, const IdMaps& maps, OpenLower open_
     : root_(root), maps_(maps), open_lower_(std::move(open_lower)) {}
 
 int LayerDirectories::enter(const std::string& path) {
-  if (current_ && path == path_) return current_.get();
+  if (current_ && path == path_ && !stale_) return current_.get();
   leave();
+  stale_ = false;
   // Nearly always the tar has named the directory before.
   current_ = try_open_directory_in(root_, path);
   if (!current_) current_ = walk(path, Missing::Make);
@@ -197,9 +199,11 @@ LayerDirectories::Step LayerDirectories::step_into_own(const Step& at, const std
 // Deleted, then made anew without saying so: what was deleted must not shine through.
 LayerDirectories::Step LayerDirectories::step_into_deleted(const Step& at,
                                                            const std::string& name) {
+  const timespec around = sys::fstat(at.own.get()).st_mtim;
   sys::unlinkat(at.own.get(), name, 0);
   Step next = step_into_new(at, name, std::nullopt);
   whiteout::set_opaque({next.own.get(), ""});
+  set_mtime(at.own.get(), around);
   return next;
 }
 

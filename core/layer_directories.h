@@ -39,6 +39,10 @@ class LayerDirectories {
   /// said it.
   void leave();
 
+  /// To be called when something was removed: the path to the current directory may lead elsewhere
+  /// now, or nowhere, so the next enter() looks again.
+  void expect_changes() { stale_ = true; }
+
   /// True when what is made in the current directory gets ACLs from it.
   bool has_default_acl() const { return has_default_acl_; }
 
@@ -72,6 +76,7 @@ class LayerDirectories {
 
   UniqueFd current_;
   std::string path_;
+  bool stale_ = false;
   timespec mtime_{};
   bool has_default_acl_ = false;
 };

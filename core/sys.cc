@@ -225,16 +225,20 @@ UniqueFd open_step_for_removal(int dirfd, const std::string& name) {
       retry_eintr([&] { return ::syscall(SYS_openat2, dirfd, name.c_str(), &how, sizeof how); })));
 }
 
+// Depth is the stranger's choice, stack and descriptors are ours: what lies deeper than this is
+// moved up into the tree's first directory, and goes from there.
+constexpr int kMaxRemovalDepth = 100;
+
 class TreeRemover {
  public:
   explicit TreeRemover(const std::function<bool()>& keep_going) : keep_going_(keep_going) {}
 
-  bool remove(int dirfd, const std::string& name) {
+  bool remove(int dirfd, const std::string& name, int depth = 0) {
     if (::unlinkat(dirfd, name.c_str(), 0) == 0) return true;
     if (errno == ENOENT) return false;
     // EISDIR is Linux's answer for a directory, EPERM POSIX's.
     if (errno != EISDIR && errno != EPERM) throw_errno("remove", name);
-    remove_directory(dirfd, name);
+    remove_directory(dirfd, name, depth);
     return true;
   }
 
@@ -242,12 +246,13 @@ class TreeRemover {
   int blocked() const { return blocked_; }
 
  private:
-  void remove_directory(int dirfd, const std::string& name) {
+  void remove_directory(int dirfd, const std::string& name, int depth) {
     if (keep_going_ && !keep_going_()) {
       stopped_ = true;
       return;
     }
     if (::unlinkat(dirfd, name.c_str(), AT_REMOVEDIR) == 0) return;  // empty already
+    if (depth == kMaxRemovalDepth && move_up(dirfd, name)) return;
     const UniqueFd fd = open_step_for_removal(dirfd, name);
     if (!fd) {
       if (errno == ENOENT) return;
@@ -257,16 +262,37 @@ class TreeRemover {
       }
       throw_errno("open", name);
     }
-    for (const DirEntry& entry : list_directory(fd.get())) {
-      if (stopped_) return;
-      remove(fd.get(), entry.name);
-    }
+    if (depth == 0) first_ = fd.get();
+    do {
+      moved_ = false;
+      empty(fd.get(), depth);
+    } while (depth == 0 && moved_);
     if (stopped_ || ::unlinkat(dirfd, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;
     if (errno != EBUSY && !(errno == ENOTEMPTY && blocked_ != 0)) throw_errno("remove", name);
     blocked_ = EBUSY;
   }
 
+  void empty(int fd, int depth) {
+    for (const DirEntry& entry : list_directory(fd)) {
+      if (stopped_) return;
+      remove(fd, entry.name, depth + 1);
+    }
+  }
+
+  // False for a mount point, and for what no longer is there.
+  bool move_up(int dirfd, const std::string& name) {
+    for (;; ++moves_) {
+      const std::string free = "moved-" + std::to_string(moves_);
+      if (::renameat2(dirfd, name.c_str(), first_, free.c_str(), RENAME_NOREPLACE) == 0) break;
+      if (errno != EEXIST) return false;
+    }
+    return moved_ = true;
+  }
+
   const std::function<bool()>& keep_going_;
+  int first_ = -1;      // the directory that is to be removed, while it is being emptied
+  bool moved_ = false;  // something has come into it since it was listed
+  size_t moves_ = 0;
   bool stopped_ = false;
   int blocked_ = 0;
 };

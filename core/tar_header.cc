@@ -333,6 +333,8 @@ void TarHeader::check_sparse(TarType entry_type) const {
     return;
   }
   if (entry_type != TarType::Regular) refuse("it is sparse but no regular file");
+  // libarchive takes PAX maps for this type only if an earlier member was a regular file by type.
+  if (type() == '\0') refuse_sparse();
   return type() == 'S' ? check_gnu_map() : check_pax_sparse_version();
 }
 

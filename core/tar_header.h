@@ -31,6 +31,10 @@ inline constexpr size_t kMaxTarName = 4096;
 /// value; four times that leaves room for names, and stops header bombs.
 inline constexpr size_t kMaxTarHeader = 512 * 1024;
 
+/// Of a regular file, holes included: what ext4 can hold. More is no file but an attack on whoever
+/// reads it to its end.
+inline constexpr uint64_t kMaxTarFile = uint64_t{1} << 44;
+
 /// By key, in an order of their own; of several with one key the last.
 using PaxRecords = std::map<std::string, std::string, std::less<>>;
 

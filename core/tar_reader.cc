@@ -297,6 +297,7 @@ TarEntry TarReader::Impl::make_entry() {
 void TarReader::Impl::begin_data(bool sparse, uint64_t stored) {
   if (archive_entry_size(entry.get()) < 0) refuse("its size is negative");
   size = static_cast<uint64_t>(archive_entry_size(entry.get()));
+  if (size > kMaxTarFile) refuse("it is larger than 16 TiB");
   data_end = 0;
   data_left = stored;
   has_data = true;

@@ -25,7 +25,8 @@ std::string path_of(At file) {
 bool has_none(int errnum) { return errnum == ENODATA || errnum == EOPNOTSUPP; }
 
 [[noreturn]] void fail(const char* act, const char* attribute, At file) {
-  throw_errno([&] { return std::string(act) + " " + attribute + " of " + quoted(file.name); });
+  throw_errno(
+      [&] { return std::string(act) + " " + quoted(attribute) + " of " + quoted(file.name); });
 }
 
 // Calls with a small buffer first: nearly all values and lists are short.

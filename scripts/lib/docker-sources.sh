@@ -30,9 +30,9 @@ DOCKER_PACKAGES=(
   golang-golang-x-sys-dev
 )
 
-# MISSING has the packages of Docker's that Debian leaves out.
-fetch_docker_sources() { # MISSING
-  local stamp=$DOCKER_SOURCES/packages src=$DOCKER_SOURCES/tree/usr/share/gocode/src
+# MISSING has packages of Docker's that Debian leaves out; the last one that has it wins.
+fetch_docker_sources() { # MISSING...
+  local missing stamp=$DOCKER_SOURCES/packages src=$DOCKER_SOURCES/tree/usr/share/gocode/src
   if [[ $(cat "$stamp" 2>/dev/null) != "${DOCKER_PACKAGES[*]}" ]]; then
     say "unpacking Docker's sources to ${DOCKER_SOURCES#"$ROOT"/}"
     rm -rf "$DOCKER_SOURCES/debs" "$DOCKER_SOURCES/tree"
@@ -48,7 +48,9 @@ fetch_docker_sources() { # MISSING
     rm -r "$DOCKER_SOURCES/debs"
     printf '%s' "${DOCKER_PACKAGES[*]}" >"$stamp"
   fi
-  cp -r "$1/." "$src/github.com/docker/docker/"
+  for missing in "$@"; do
+    cp -r "$missing/." "$src/github.com/docker/docker/"
+  done
 }
 
 download_docker_packages() {

@@ -166,6 +166,31 @@ TEST_SUITE("layer_directories") {
           "entry 'h' at offset 0: hard link to 'file', which is not in this layer");
   }
 
+  TEST_CASE_FIXTURE(OnALower, "a directory's own member outdoes what was copied before it came") {
+    apply(
+        TarBuilder().file("tmp/f", "x").header({.name = "tmp/", .type = '5', .mode = 0700}).end());
+    CHECK(line("tmp") == "directory 0700 0:0");
+  }
+
+  TEST_CASE_FIXTURE(OnALower, "making an implied directory leaves the times around it alone") {
+    apply(TarBuilder()
+              .header({.name = "d/", .type = '5', .mode = 0755, .mtime = 1000})
+              .file("d/.wh.x")
+              .file("d/x/f", "1")
+              .file("d/y/f", "2")
+              .end());
+    CHECK(sys::fstatat(layer.get(), "d").st_mtim.tv_sec == 1000);
+  }
+
+  TEST_CASE_FIXTURE(OnALower, "a whiteout's owner need not be in the id map") {
+    const IdMaps maps{IdMap({{0, 100000, 10}}), IdMap({{0, 200000, 10}})};
+    const std::string tar =
+        TarBuilder().header({.name = ".wh.x", .uid = 100000, .gid = 5}).end().str();
+    StringSource source(tar);
+    apply_layer_tar(layer.get(), maps, source);
+    CHECK(line("x") == "character device 0000 100000:200005 0,0");
+  }
+
   TEST_CASE_FIXTURE(OnALower, "hard links into aufs's own directory share one file") {
     const int64_t size =
         apply(TarBuilder()
