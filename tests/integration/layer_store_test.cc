@@ -936,6 +936,61 @@ TEST_SUITE("layer_store") {
     remove_everything();
   }
 
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "a home that Docker's driver left is served as it is") {
+    // Base, two image layers, an init layer and a container that was running at a power cut.
+    const std::string links[] = {"AAAAAAAAAAAAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBBBBBBBBBBBB",
+                                 "CCCCCCCCCCCCCCCCCCCCCCCCCC", "IIIIIIIIIIIIIIIIIIIIIIIIII",
+                                 "MMMMMMMMMMMMMMMMMMMMMMMMMM"};
+    const std::string ids[] = {"a", "b", "c", "m-init", "m"};
+    config.home = path() + "/overlay2";
+    close();
+    make_dirs(fd(), "overlay2/l");
+    const UniqueFd dir = home();
+    std::string lower;
+    for (size_t i = 0; i < 5; ++i) {
+      make_dirs(dir.get(), ids[i] + "/diff");
+      put_file(dir.get(), ids[i] + "/diff/" + ids[i], ids[i]);
+      put_file(dir.get(), ids[i] + "/link", links[i]);
+      sys::symlinkat("../" + ids[i] + "/diff", dir.get(), "l/" + links[i]);
+      if (i < 4) put_file(dir.get(), ids[i] + "/committed", "");
+      if (i > 0) {
+        make_dirs(dir.get(), ids[i] + "/work/work");
+        put_file(dir.get(), ids[i] + "/lower", lower);
+      }
+      lower = "l/" + links[i] + (lower.empty() ? "" : ":" + lower);
+    }
+    make_dirs(dir.get(), "m/merged");
+    make_dirs(dir.get(), "check-overlayfs-support123/lower1");
+    put_file(dir.get(), "backingFsBlockDev", "");
+    put_file(dir.get(), "b/.tmp-lower1", "half");
+    const std::string before = tree_text(sys::open_path_dir(dir.get(), "a").get());
+
+    notes.clear();
+    open();
+    CHECK(notes.all().empty());
+    CHECK(store->status().layers == 5);
+    const std::string merged = get("m");
+    for (const std::string& id : ids) CHECK(content_of(AT_FDCWD, merged + "/" + id) == id);
+    CHECK(write_errno(merged) == 0);
+    put("m");
+    CHECK(write_errno(get("c")) == EROFS);
+    put("c");
+    CHECK(write_errno(get("a")) == EROFS);
+    put("a");
+    CHECK(diff_size("m", "m-init") == 1);
+    CHECK(changes("c", "a").size() == 2);
+    create("next", "c");
+    CHECK(content_of(dir.get(), "next/lower") ==
+          "l/" + links[2] + ":l/" + links[1] + ":l/" + links[0]);
+    CHECK(error([&] { remove("c"); }).starts_with("busy"));
+    remove("next");
+    CHECK(tree_text(sys::open_path_dir(dir.get(), "a").get()) == before);
+    for (const char* id : {"m", "m-init", "c", "b", "a"}) remove(id);
+    CHECK(present("check-overlayfs-support123"));
+    CHECK(sys::list_directory(sys::open_path_dir(dir.get(), "l").get()).empty());
+    CHECK(trash_empties());
+  }
+
   // --------------------------------------------------------------------------------------- streams
 
   TEST_CASE_FIXTURE(LayerStoreSandbox, "an ApplyDiff fills an empty layer and returns its size") {

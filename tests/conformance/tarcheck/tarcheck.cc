@@ -298,18 +298,10 @@ void add_member(TarBuilder& tar, Random& random) {
                {"SCHILY.xattr.user.x", random.bytes(20)},
                {"SCHILY.xattr.user.y", "z"}});
       break;
-    case 2:
-      tar.pax({{"size", std::to_string(header.size = random.below(2000))}});
-      break;
-    case 3:
-      tar.long_name(random.path());
-      break;
-    case 4:
-      tar.long_link(random.path());
-      break;
-    case 5:
-      tar.pax({{"comment", random.path()}}, 'g');
-      break;
+    case 2: tar.pax({{"size", std::to_string(header.size = random.below(2000))}}); break;
+    case 3: tar.long_name(random.path()); break;
+    case 4: tar.long_link(random.path()); break;
+    case 5: tar.pax({{"comment", random.path()}}, 'g'); break;
     case 6: {
       header.type = '0';
       header.prefix.clear();  // sparse maps are there
@@ -317,22 +309,13 @@ void add_member(TarBuilder& tar, Random& random) {
       const uint64_t end = runs.empty() ? 0 : runs.back().offset + runs.back().data.size();
       const uint64_t size = end + random.below(2) * 1000;
       switch (random.below(4)) {
-        case 0:
-          tar.sparse_gnu(header, size, runs);
-          return;
-        case 1:
-          tar.sparse_0_0(header, size, runs);
-          return;
-        case 2:
-          tar.sparse_0_1(header, size, runs);
-          return;
-        default:
-          tar.sparse_1_0(header, size, runs);
-          return;
+        case 0: tar.sparse_gnu(header, size, runs); return;
+        case 1: tar.sparse_0_0(header, size, runs); return;
+        case 2: tar.sparse_0_1(header, size, runs); return;
+        default: tar.sparse_1_0(header, size, runs); return;
       }
     }
-    default:
-      break;
+    default: break;
   }
   if (header.type == '0' || header.type == '\0') {
     tar.member(header, random.bytes(header.size > 0 ? header.size : random.below(1500)));
@@ -356,20 +339,11 @@ void damage(std::string& tar, Random& random) {
   if (tar.empty()) return;
   const size_t block = random.below(tar.size() / kBlock + 1) * kBlock;
   switch (random.below(8)) {
-    case 0:
-      tar.resize(random.below(tar.size()));
-      return;
-    case 1:
-      tar.insert(block, kBlock, '\0');
-      return;
-    case 2:
-      tar.erase(block, kBlock);
-      return;
-    case 3:
-      tar.insert(block, tar.substr(block, kBlock));
-      return;
-    default:
-      break;
+    case 0: tar.resize(random.below(tar.size())); return;
+    case 1: tar.insert(block, kBlock, '\0'); return;
+    case 2: tar.erase(block, kBlock); return;
+    case 3: tar.insert(block, tar.substr(block, kBlock)); return;
+    default: break;
   }
   static constexpr size_t kFields[] = {0,   99,  100, 108, 116, 124, 125, 130, 134,
                                        135, 136, 147, 156, 156, 156, 157, 257, 262,
@@ -419,6 +393,4 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 }  // namespace overlayd
 
-int main(int argc, char** argv) {
-  return overlayd::run({argv + 1, argv + argc});
-}
+int main(int argc, char** argv) { return overlayd::run({argv + 1, argv + argc}); }

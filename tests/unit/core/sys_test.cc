@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/sys.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -152,6 +153,28 @@ TEST_SUITE("sys") {
     CHECK_FALSE(sys::remove_tree(dir.fd(), "tree"));
     CHECK(sys::list_directory(dir.fd()).size() == 1);
     CHECK(outside.read("kept") == "kept");
+  }
+
+  TEST_CASE("a tree deeper than the stack is removed with few descriptors") {
+    const TempDir dir;
+    const auto make_deep = [&](const std::string& name, int depth) {
+      CHECK(sys::mkdirat(dir.fd(), name, 0755));
+      UniqueFd at = sys::openat(dir.fd(), name, O_RDONLY | O_DIRECTORY);
+      while (depth-- > 0) {
+        if (!sys::mkdirat(at.get(), "moved-0", 0755)) break;
+        at = sys::openat(at.get(), "moved-0", O_RDONLY | O_DIRECTORY);
+      }
+      CHECK(sys::mkdirat(at.get(), "last", 0755));
+    };
+    make_deep("tree", 30'000);
+    make_deep("tree/other", 500);
+    rlimit old{};
+    CHECK(::getrlimit(RLIMIT_NOFILE, &old) == 0);
+    const rlimit few{300, old.rlim_max};
+    CHECK(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+    const ScopeExit restore([&] { ::setrlimit(RLIMIT_NOFILE, &old); });
+    CHECK(sys::remove_tree(dir.fd(), "tree"));
+    CHECK(sys::list_directory(dir.fd()).empty());
   }
 
   TEST_CASE("removing a symlink to a directory removes the symlink") {
