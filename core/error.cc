@@ -67,6 +67,10 @@ size_t printable_length(std::string_view text) {
                         : first >= 0xc2 && first <= 0xdf ? 2
                                                          : 0;
   if (length == 0 || text.size() < length) return 0;
+  // Overlong forms, surrogates, and what is behind the last code point.
+  const unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  const unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (byte(1) < low || byte(1) > high) return 0;
   for (size_t i = 1; i < length; ++i) {
     if ((byte(i) & 0xc0) != 0x80) return 0;
   }

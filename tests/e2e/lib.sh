@@ -127,13 +127,23 @@ layers_on_disk() {
   find "$(home)" -mindepth 1 -maxdepth 1 -not -name l -not -name .overlayd -printf '%f\n' | sort
 }
 
+# The layer called M-init of a container whose creation failed is one that the engine never removes.
+ENGINE_MAY_LOSE_LAYERS=0
+layers_that_should_be_gone() {
+  if ((ENGINE_MAY_LOSE_LAYERS)); then
+    layers_on_disk | grep -v -- '-init$' || true
+  else
+    layers_on_disk
+  fi
+}
+
 # What overlayd makes and throws away beside its layers.
 leftovers_in_store() {
   find "$(home)/.overlayd/staging" "$(home)/.overlayd/trash" -mindepth 1 -maxdepth 1 2>/dev/null
 }
 
 store_has_no_leftovers() { [[ -z $(leftovers_in_store) ]]; }
-store_has_no_layers() { [[ -z $(layers_on_disk) ]]; }
+store_has_no_layers() { [[ -z $(layers_that_should_be_gone) ]]; }
 nothing_is_mounted() { [[ -z $(layer_mounts) ]]; }
 
 # The engine mounts its data root (with remapped users, a directory UID.GID in it) on itself, and when
@@ -164,7 +174,7 @@ end_scenario() {
   succeeds "end: everything can be removed" remove_everything
   eventually "end: no layer is mounted" 10 nothing_is_mounted
   eventually "end: no layer is left on disk" 10 store_has_no_layers
-  [[ -z $(layers_on_disk) ]] || layers_on_disk | sed 's/^/# /'
+  layers_that_should_be_gone | sed 's/^/# still there: /'
   if uses_overlayd; then
     eventually "end: staging and trash are empty" 30 store_has_no_leftovers
   fi

@@ -3,7 +3,7 @@
 #
 # Runs scenarios of scenarios/ with a real Docker engine, each in a sandbox of its own, and prints TAP.
 #
-#   tests/e2e/run.sh [FILTER]      scenarios whose file name contains FILTER
+#   tests/e2e/run.sh [FILTER]      the scenario of that name, or all whose names contain FILTER
 #
 # STORAGE_DRIVER=overlay2 runs the same with the engine's own driver, to judge the scenarios by; those
 # about overlayd's process are then left out by name. OVERLAYD names the binary.
@@ -27,7 +27,11 @@ run_scenarios() { # FILTER
   local file name matched=0 failed=0
   for file in "$HERE"/scenarios/*.sh; do
     name=$(basename "$file" .sh)
-    [[ $name == *"$1"* ]] || continue
+    if [[ -e $HERE/scenarios/$1.sh ]]; then
+      [[ $name == "$1" ]] || continue
+    else
+      [[ $name == *"$1"* ]] || continue
+    fi
     matched=$((matched + 1))
     if [[ ${STORAGE_DRIVER:-overlayd} != overlayd ]] && grep -q '^# needs: overlayd' "$file"; then
       say "# $name: not run, it is about overlayd's own process"

@@ -179,6 +179,36 @@ func TestErrorsAreErrors(t *testing.T) {
 	}
 }
 
+// The deepest chain the driver says it takes, and one more. Docker itself stops at 125.
+func TestLayerLimit(t *testing.T) {
+	driver := graphtest.GetDriver(t, driverName)
+	defer graphtest.PutDriver(t)
+	limit := 0
+	for _, row := range driver.Status() {
+		if row[0] == "Layer Limit" {
+			fmt.Sscan(row[1], &limit)
+		}
+	}
+	if limit < 128 {
+		t.Fatalf("the layer limit in the status is %d, want at least 128", limit)
+	}
+	must(t, driver.Create("depth-0", "", nil))
+	write(t, driver, "depth-0", "lowest", "below everything")
+	for depth := 1; depth <= limit; depth++ {
+		must(t, driver.Create(fmt.Sprint("depth-", depth), fmt.Sprint("depth-", depth-1), nil))
+	}
+	top := fmt.Sprint("depth-", limit)
+	if got := read(t, driver, top, "lowest"); got != "below everything" {
+		t.Errorf("through %d layers the lowest file reads %q", limit, got)
+	}
+	if err := driver.Create("too-deep", top, nil); err == nil {
+		t.Errorf("a layer on %d others was made", limit+1)
+	}
+	for depth := limit; depth >= 0; depth-- {
+		remove(t, driver, fmt.Sprint("depth-", depth))
+	}
+}
+
 func TestTeardown(t *testing.T) { graphtest.PutDriver(t) }
 
 // emptyTar is a stream of no bytes, which Docker takes for an empty layer.

@@ -73,7 +73,9 @@ TEST_SUITE("error") {
          {Case{"", "''"}, Case{"plain", "'plain'"}, Case{"tab\t\n", "'tab\\x09\\x0a'"},
           Case{std::string("nul\0", 4), "'nul\\x00'"}, Case{"caf\xc3\xa9", "'caf\xc3\xa9'"},
           Case{"\xf0\x9f\x90\xb3", "'\xf0\x9f\x90\xb3'"}, Case{"\xff\xe9", "'\\xff\\xe9'"},
-          Case{"\xc3", "'\\xc3'"}, Case{"\xc0\xaf", "'\\xc0\\xaf'"},
+          Case{"\xc3", "'\\xc3'"}, Case{"\xed\xa0\x80", "'\\xed\\xa0\\x80'"},
+          Case{"\xe0\x80\xaf", "'\\xe0\\x80\\xaf'"},
+          Case{"\xf4\x90\x80\x80", "'\\xf4\\x90\\x80\\x80'"}, Case{"\xc0\xaf", "'\\xc0\\xaf'"},
           Case{"\xc2\x9b"
                "1m",
                "'\\xc2\\x9b1m'"},

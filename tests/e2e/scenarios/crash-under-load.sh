@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# overlayd is killed again and again during builds: nothing is lost that was reported done
+# needs: overlayd
+begin_scenario
+
+# The engine sends a call again when its answer was lost, but the second time without its body.
+allow_error "request body is empty"
+# A container whose creation failed leaves the lower of its two layers behind: the engine forgets it.
+# shellcheck disable=SC2034  # read at the end of the scenario
+ENGINE_MAY_LOSE_LAYERS=1
+
+context=$(new_context rounds </dev/null)
+builds_fine=0
+for round in 1 2 3 4 5; do
+  printf 'FROM busybox\nRUN echo %s >/round && mkdir /a && touch /a/b\nRUN rm -r /a && echo more >>/round\n' \
+    "$round" >"$context/Dockerfile"
+  classic_build "round$round" "$context" >/dev/null 2>&1 &
+  build=$!
+  sleep "0.$((round * 2))"
+  kill_overlayd
+  start_overlayd
+  # A call that was under way may have failed and the build with it; trying again must work.
+  wait "$build" || classic_build "round$round" "$context" || continue
+  [[ $(run "round$round" sh -c 'echo $(cat /round) $(ls /a 2>&1)') == "$round more ls: /a: No such file or directory" ]] &&
+    builds_fine=$((builds_fine + 1))
+done
+same "builds come out right when overlayd is killed under them" 5 "$builds_fine"
