@@ -292,6 +292,7 @@ class Extractor {
     if (is_same_file(parent, name, *info)) return;
     clear(parent, name);
     if (::linkat(target_parent.get(), target.name.c_str(), parent, name.c_str(), 0) != 0) {
+      if (errno == ENOENT) bad("hard link to something in the directory that it replaces");
       throw_errno("make hard link", name);
     }
   }

@@ -264,7 +264,7 @@ class TreeRemover {
     }
     if (depth == 0) first_ = fd.get();
     do {
-      moved_ = false;
+      if (depth == 0) moved_ = false;  // further in, it would undo what a neighbour said
       empty(fd.get(), depth);
     } while (depth == 0 && moved_);
     if (stopped_ || ::unlinkat(dirfd, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;

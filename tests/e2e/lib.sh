@@ -146,10 +146,6 @@ store_has_no_leftovers() { [[ -z $(leftovers_in_store) ]]; }
 store_has_no_layers() { [[ -z $(layers_that_should_be_gone) ]]; }
 nothing_is_mounted() { [[ -z $(layer_mounts) ]]; }
 
-# The engine mounts its data root (with remapped users, a directory UID.GID in it) on itself, and when
-# killed leaves that behind; it is not a layer.
-layer_mounts() { mounts_below "$SCRATCH" | grep -vxE "$(data_root)(/[0-9]+\.[0-9]+)?" || true; }
-
 # Every container, image and cached build result.
 remove_everything() {
   local ids

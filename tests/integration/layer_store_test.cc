@@ -677,6 +677,23 @@ TEST_SUITE("layer_store") {
     remove_everything();
   }
 
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "a layer nested deeper than descriptors last is deleted") {
+    create("base");
+    UniqueFd at = sys::open_path_dir(AT_FDCWD, get("base"));
+    for (const char* name : {"b", "z"}) make_dirs(at.get(), std::string(name) + "/more/and/more");
+    for (int depth = 0; depth < 3000; ++depth) {
+      sys::mkdirat(at.get(), "a", 0755);
+      at = sys::open_path_dir(at.get(), "a");
+      if (depth % 50 == 0) make_dirs(at.get(), "z/beside");
+    }
+    at.reset();
+    put("base");
+    remove("base");
+    CHECK(trash_empties());
+    CHECK(!notes.contains("cannot delete"));
+    remove_everything();
+  }
+
   // --------------------------------------------------------------------------------------- restart
 
   TEST_CASE_FIXTURE(LayerStoreSandbox, "a restart forgets no layer and no holder") {
