@@ -2,35 +2,15 @@
 #include "core/tar_header.h"
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
 #include <utility>
 
 #include "core/error.h"
 
 namespace overlayd {
-
-struct TarField {
-  size_t offset;
-  size_t size;
-  const char* what;
-};
-
 namespace {
 
 // Readers stack a call per extension header; honest writers use one or two.
 constexpr ptrdiff_t kMaxGlobalHeaders = 8;
-
-[[noreturn]] void refuse(const std::string& why) { throw Error(ErrorKind::BadArchive, why); }
-
-bool has_nul(std::string_view text) { return text.find('\0') != text.npos; }
-
-bool is_zero(std::string_view bytes) { return bytes.find_first_not_of('\0') == bytes.npos; }
-
-size_t padded(size_t size) { return (size + kTarBlock - 1) / kTarBlock * kTarBlock; }
-
-// ---------------------------------------------------------------------------------------------------
-// Fields of a header block
 
 constexpr TarField kName{0, 100, "name"};
 constexpr TarField kMode{100, 8, "mode"};
@@ -54,87 +34,6 @@ constexpr std::string_view kUstarMagic{"ustar\0", 6};
 constexpr std::string_view kGnuMagic{"ustar  \0", 8};
 constexpr std::string_view kStarTrailer{"tar\0", 4};
 
-[[noreturn]] void refuse_number(const char* what) {
-  refuse(std::string("its ") + what + " is not a number");
-}
-
-int64_t base256(std::string_view bytes, const char* what) {
-  const bool negative = (bytes[0] & 0x40) != 0;
-  uint64_t value = 0;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    auto byte = static_cast<uint8_t>(negative ? ~bytes[i] : bytes[i]);
-    if (i == 0) byte &= 0x7f;
-    if (value >> 56 != 0) refuse_number(what);
-    value = value << 8 | byte;
-  }
-  if (value >> 63 != 0) refuse_number(what);
-  return static_cast<int64_t>(negative ? ~value : value);
-}
-
-// libarchive stops at the first byte that is no digit, and so takes anything for a number.
-int64_t number(std::string_view block, const TarField& field) {
-  std::string_view text = block.substr(field.offset, field.size);
-  if ((text[0] & 0x80) != 0) return base256(text, field.what);
-  text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
-  const std::string_view digits = text.substr(0, text.find_first_of(std::string_view(" \0", 2)));
-  const bool clean_end =
-      text.find_first_not_of(std::string_view(" \0", 2), digits.size()) == text.npos;
-  uint64_t value = 0;
-  for (const char digit : digits) {
-    if (digit < '0' || digit > '7') refuse_number(field.what);
-    value = value << 3 | static_cast<uint64_t>(digit - '0');
-  }
-  if (!clean_end) refuse_number(field.what);
-  return static_cast<int64_t>(value);
-}
-
-// ---------------------------------------------------------------------------------------------------
-// PAX records
-
-std::optional<int64_t> decimal(std::string_view text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-// libarchive drops malformed records, and all behind them, with no more than a warning.
-PaxRecords parse_records(std::string_view body) {
-  PaxRecords records;
-  while (!body.empty()) {
-    const size_t space = std::min(body.find(' '), body.size());
-    const auto length = decimal(body.substr(0, space));
-    if (!length || *length < 0 || static_cast<uint64_t>(*length) > body.size() ||
-        static_cast<size_t>(*length) < space + 2 || body[static_cast<size_t>(*length) - 1] != '\n')
-      refuse("a PAX record is malformed");
-    const auto end = static_cast<size_t>(*length);
-    const std::string_view record = body.substr(space + 1, end - space - 2);
-    const size_t equals = record.find('=');
-    const std::string_view key = record.substr(0, equals);
-    if (equals == record.npos || key.empty() || has_nul(key)) refuse("a PAX record is malformed");
-    const std::string_view value = record.substr(equals + 1);
-    const bool is_name = key == "path" || key == "linkpath" || key == "uname" || key == "gname";
-    if (is_name && has_nul(value)) refuse("a name has a NUL byte in it");
-    records.insert_or_assign(std::string(key), std::string(value));
-    body.remove_prefix(end);
-  }
-  return records;
-}
-
-// libarchive reads "-1.25" as 0.25 s after -1.
-TarTime parse_time(std::string_view text) {
-  const size_t dot = std::min(text.find('.'), text.size());
-  const auto seconds = decimal(text.substr(0, dot));
-  std::string fraction(text.substr(std::min(dot + 1, text.size())));
-  if (!seconds || fraction.find_first_not_of("0123456789") != fraction.npos)
-    refuse_number("modification time");
-  fraction.resize(9, '0');
-  const auto nanoseconds = static_cast<int32_t>(*decimal(fraction));
-  if (!text.starts_with('-') || nanoseconds == 0) return {*seconds, nanoseconds};
-  if (*seconds == INT64_MIN) refuse_number("modification time");
-  return {*seconds - 1, 1'000'000'000 - nanoseconds};
-}
-
 // ---------------------------------------------------------------------------------------------------
 // Pieces of headers
 
@@ -149,23 +48,50 @@ void check_order(char type, std::string& seen) {
                               seen.find('x') == seen.npos);
   seen += type;
   if (!fits || std::ranges::count(seen, 'g') > kMaxGlobalHeaders)
-    refuse("it has contradicting extension headers");
+    refuse_tar("it has contradicting extension headers");
+}
+
+// To POSIX, what a global header says is true of every member; engines do not listen. An honest one
+// has a comment, times and owners at most.
+void check_global(const PaxRecords& records) {
+  for (const auto& [key, value] : records) {
+    if (key == "path" || key == "linkpath" || key == "size" || key.starts_with("GNU.sparse"))
+      refuse_tar("a global header is about what only one member can have");
+  }
 }
 
 std::string gnu_name(std::string_view body) {
   const std::string_view text = body.substr(0, body.find('\0'));
-  if (!is_zero(body.substr(text.size()))) refuse("a name has a NUL byte in it");
+  if (text.empty()) refuse_tar("a long name is empty");
+  if (!is_zero(body.substr(text.size()))) refuse_tar("a name has a NUL byte in it");
   return std::string(text);
 }
 
 void check_name(const std::string& name, const std::string& what) {
-  if (name.empty()) refuse("its " + what + " is empty");
-  if (has_nul(name)) refuse("its " + what + " has a NUL byte in it");
+  if (name.empty()) refuse_tar("its " + what + " is empty");
+  if (has_nul(name)) refuse_tar("its " + what + " has a NUL byte in it");
   if (name.size() > kMaxTarName)
-    refuse("its " + what + " is longer than " + std::to_string(kMaxTarName) + " bytes");
+    refuse_tar("its " + what + " is longer than " + std::to_string(kMaxTarName) + " bytes");
 }
 
-[[noreturn]] void refuse_sparse() { refuse("its kind of sparse file is unsupported"); }
+/// The runs of data in a sparse file, as they are found. libarchive passes over those that it does
+/// not like, and over all without a byte.
+class SparseRuns {
+ public:
+  explicit SparseRuns(int64_t file_size) : file_size_(file_size) {}
+
+  void add(int64_t offset, int64_t length) {
+    if (offset < end_ || length < 0 || length > file_size_ || offset > file_size_ - length)
+      refuse_tar("its sparse map does not fit its data");
+    end_ = offset + length;
+  }
+
+ private:
+  int64_t file_size_;
+  int64_t end_ = 0;
+};
+
+[[noreturn]] void refuse_sparse() { refuse_tar("its kind of sparse file is unsupported"); }
 
 }  // namespace
 
@@ -180,18 +106,20 @@ TarHeader::TarHeader(std::string_view raw) {
 
 // The next header block, its numbers good.
 std::string_view TarHeader::take_block(std::string_view& raw) {
-  if (raw.size() < kTarBlock) refuse("its headers are incomplete");
+  if (raw.size() < kTarBlock) refuse_tar("its headers are incomplete");
   const std::string_view block = raw.substr(0, kTarBlock);
   raw.remove_prefix(kTarBlock);
   gnu_ = block.substr(kMagicOffset, kGnuMagic.size()) == kGnuMagic;
   ustar_ = block.substr(kMagicOffset, kUstarMagic.size()) == kUstarMagic;
-  for (const TarField& field : {kMode, kUid, kGid, kSize, kMtime}) number(block, field);
+  // Some readers find a prefix and device numbers there all the same.
+  if (!gnu_ && !ustar_ && !is_zero(block.substr(kMagicOffset))) refuse_tar("it has no known magic");
+  for (const TarField& field : {kMode, kUid, kGid, kSize, kMtime}) tar_number(block, field);
   for (const TarField& field : {kDevMajor, kDevMinor}) {
-    if (gnu_ || ustar_) number(block, field);
+    if (gnu_ || ustar_) tar_number(block, field);
   }
   // Early Go wrote a ustar prefix into GNU headers where these are.
   for (const TarField& field : {kGnuAtime, kGnuCtime}) {
-    if (gnu_ && block[field.offset] != 0) number(block, field);
+    if (gnu_ && block[field.offset] != 0) tar_number(block, field);
   }
   return block;
 }
@@ -199,11 +127,14 @@ std::string_view TarHeader::take_block(std::string_view& raw) {
 void TarHeader::read_extension(std::string_view& raw, std::string& seen) {
   check_order(type(), seen);
   const uint64_t size = natural(kSize);
-  if (size > raw.size()) refuse("an extension header is truncated");
+  if (size > raw.size()) refuse_tar("an extension header is truncated");
   const std::string_view body = raw.substr(0, size);
-  raw.remove_prefix(std::min(padded(size), raw.size()));
-  const PaxRecords records = type() == 'x' || type() == 'g' ? parse_records(body) : PaxRecords();
-  if (type() == 'x') records_ = records;
+  const std::string_view padding = raw.substr(size, padded(size) - size);
+  if (!is_zero(padding))
+    refuse_tar("an extension header has data behind its end");  // Python reads it
+  raw.remove_prefix(body.size() + padding.size());
+  if (type() == 'x') records_ = parse_pax_records(body);
+  if (type() == 'g') check_global(parse_pax_records(body));
   if (type() == 'L') records_["path"] = gnu_name(body);
   if (type() == 'K') records_["linkpath"] = gnu_name(body);
 }
@@ -217,14 +148,14 @@ std::string TarHeader::text(const TarField& field) const {
 
 // A number that cannot be negative, from its PAX record or the block.
 uint64_t TarHeader::natural(const TarField& field) const {
-  int64_t value = number(block_, field);
+  int64_t value = tar_number(block_, field);
   if (const auto found = records_.find(field.what); found != records_.end()) {
     // libarchive takes an empty record for 0, other readers for "as in the block".
     const auto replaced = decimal(found->second);
     if (!replaced) refuse_number(field.what);
     value = *replaced;
   }
-  if (value < 0) refuse(std::string("its ") + field.what + " is negative");
+  if (value < 0) refuse_tar(std::string("its ") + field.what + " is negative");
   return static_cast<uint64_t>(value);
 }
 
@@ -248,8 +179,8 @@ TarEntry TarHeader::entry() const {
   TarEntry entry{.name = name(), .type = tar_type()};
   check_name(entry.name, "name");
   if (entry.type == TarType::Regular && entry.name.ends_with('/'))
-    refuse("a regular file's name ends in '/'");  // a directory to some readers
-  entry.mode = static_cast<uint32_t>(number(block_, kMode)) & 07777;
+    refuse_tar("a regular file's name ends in '/'");  // a directory to some readers
+  entry.mode = static_cast<uint32_t>(tar_number(block_, kMode)) & 07777;
   entry.uid = natural(kUid);
   entry.gid = natural(kGid);
   entry.mtime = mtime();
@@ -267,12 +198,14 @@ TarEntry TarHeader::entry() const {
 
 TarTime TarHeader::mtime() const {
   const std::string* time = record("mtime");
-  return time != nullptr ? parse_time(*time) : TarTime{number(block_, kMtime), 0};
+  return time != nullptr ? parse_pax_time(*time) : TarTime{tar_number(block_, kMtime), 0};
 }
 
 TarType TarHeader::tar_type() const {
   switch (type()) {
     case '\0':  // before ustar, a trailing slash was all that told a directory
+      if (name().ends_with('/') != text(kName).ends_with('/') || name() == "/")
+        refuse_tar("its names disagree about whether it is a directory");
       return name().ends_with('/') ? TarType::Directory : TarType::Regular;
     case 'S': return TarType::Regular;
     case '0':
@@ -282,7 +215,7 @@ TarType TarHeader::tar_type() const {
     case '4':
     case '5':
     case '6': return static_cast<TarType>(type());
-    default: refuse("unsupported type " + quoted(std::string(1, type())));
+    default: refuse_tar("unsupported type " + quoted(std::string(1, type())));
   }
 }
 
@@ -292,7 +225,7 @@ std::map<std::string, std::string> TarHeader::xattrs() const {
   std::map<std::string, std::string> xattrs;
   for (const auto& [key, value] : records_) {
     if (!key.starts_with(kKey)) continue;
-    if (key.size() == kKey.size()) refuse("an extended attribute has no name");
+    if (key.size() == kKey.size()) refuse_tar("an extended attribute has no name");
     xattrs.emplace(key.substr(kKey.size()), value);
   }
   return xattrs;
@@ -301,7 +234,7 @@ std::map<std::string, std::string> TarHeader::xattrs() const {
 void TarHeader::set_device(TarEntry& entry) const {
   if (entry.type != TarType::CharDevice && entry.type != TarType::BlockDevice) return;
   if (!gnu_ && !ustar_) return;  // older tars have no device numbers
-  const int64_t major = number(block_, kDevMajor), minor = number(block_, kDevMinor);
+  const int64_t major = tar_number(block_, kDevMajor), minor = tar_number(block_, kDevMinor);
   if (major < 0 || major > UINT32_MAX || minor < 0 || minor > UINT32_MAX)
     refuse_number(kDevMajor.what);
   entry.dev_major = static_cast<uint32_t>(major);
@@ -310,7 +243,7 @@ void TarHeader::set_device(TarEntry& entry) const {
 
 bool TarHeader::is_sparse() const {
   return type() == 'S' || std::ranges::any_of(records_, [](const auto& r) {
-           return r.first.starts_with("GNU.sparse.");
+           return r.first.starts_with("GNU.sparse");
          });
 }
 
@@ -319,7 +252,7 @@ bool TarHeader::claims_data() const { return natural(kSize) > 0; }
 // What is left for data: PAX 1.0 keeps a sparse file's map in front of it, GNU outside of it.
 uint64_t TarHeader::data_size() const {
   const uint64_t size = natural(kSize), map = type() == 'S' ? 0 : map_.size();
-  if (map > size) refuse("its sparse map is longer than its data");
+  if (map > size) refuse_tar("its sparse map is longer than its data");
   return size - map;
 }
 
@@ -332,48 +265,76 @@ void TarHeader::check_sparse(TarType entry_type) const {
     if (records_.contains("SUN.holesdata") || records_.contains("SCHILY.realsize")) refuse_sparse();
     return;
   }
-  if (entry_type != TarType::Regular) refuse("it is sparse but no regular file");
+  if (entry_type != TarType::Regular) refuse_tar("it is sparse but no regular file");
   // libarchive takes PAX maps for this type only if an earlier member was a regular file by type.
   if (type() == '\0') refuse_sparse();
-  return type() == 'S' ? check_gnu_map() : check_pax_sparse_version();
+  if (type() == 'S') return check_gnu_sparse();
+  if (!ustar_) refuse_sparse();  // GNU tar then looks for a GNU map
+  check_pax_sparse();
 }
 
 // After an unknown version, libarchive would take the next member for sparse.
-void TarHeader::check_pax_sparse_version() const {
+void TarHeader::check_pax_sparse() const {
   const bool versioned =
       records_.contains("GNU.sparse.major") || records_.contains("GNU.sparse.minor");
   const std::string *major = record("GNU.sparse.major"), *minor = record("GNU.sparse.minor");
   const bool known = major != nullptr && *major == "1" && minor != nullptr && *minor == "0";
-  const bool unversioned =
-      record("GNU.sparse.map") != nullptr || record("GNU.sparse.offset") != nullptr;
-  if (versioned ? !known : !unversioned) refuse_sparse();
+  const bool has_map = record("GNU.sparse.map") != nullptr;
+  const bool has_runs = record("GNU.sparse.offset") != nullptr;
+  if (versioned ? !known || has_map || has_runs : has_map == has_runs) refuse_sparse();
+  const std::string* size = record(versioned ? "GNU.sparse.realsize" : "GNU.sparse.size");
+  if (size == nullptr || !decimal(*size)) refuse_number("size");
+  SparseRuns runs(*decimal(*size));
+  const std::vector<int64_t> numbers = pax_sparse_map();
+  if (numbers.size() % 2 != 0) refuse_number("sparse map");
+  for (size_t i = 0; i < numbers.size(); i += 2) runs.add(numbers[i], numbers[i + 1]);
+}
+
+// Offsets and lengths by turns.
+std::vector<int64_t> TarHeader::pax_sparse_map() const {
+  if (const std::string* map = record("GNU.sparse.map")) return decimals(*map, ',');
+  if (const std::string* offsets = record("GNU.sparse.offset")) {
+    const std::string* lengths = record("GNU.sparse.numbytes");
+    const auto first = decimals(*offsets, ',');
+    const auto second = lengths != nullptr ? decimals(*lengths, ',') : std::vector<int64_t>();
+    if (first.size() != second.size()) refuse_number("sparse map");
+    std::vector<int64_t> numbers;
+    for (size_t i = 0; i < first.size(); ++i) numbers.insert(numbers.end(), {first[i], second[i]});
+    return numbers;
+  }
+  const size_t last = map_.find_last_of('\n');  // NULs behind it
+  std::vector<int64_t> numbers = decimals(map_.substr(0, std::min(last, map_.size())), '\n');
+  const bool complete = !numbers.empty() && numbers[0] >= 0 &&
+                        static_cast<size_t>(numbers[0]) == (numbers.size() - 1) / 2;
+  if (!complete) refuse_number("sparse map");
+  numbers.erase(numbers.begin());
+  return numbers;
 }
 
 // Pairs of numbers up to one that is not set: four in the block, 21 in each that follows.
-void TarHeader::check_gnu_map() const {
-  constexpr TarField kRealSize{kGnuRealSizeOffset, 12, "size"};
-  const auto check_pairs = [](std::string_view block, size_t offset, size_t count) {
+void TarHeader::check_gnu_sparse() const {
+  SparseRuns runs(tar_number(block_, {kGnuRealSizeOffset, 12, "size"}));
+  const auto add_pairs = [&](std::string_view block, size_t offset, size_t count) {
     for (; count-- > 0 && block[offset] != 0; offset += 24) {
-      number(block, {offset, 12, "sparse map"});
-      number(block, {offset + 12, 12, "sparse map"});
+      runs.add(tar_number(block, {offset, 12, "sparse map"}),
+               tar_number(block, {offset + 12, 12, "sparse map"}));
     }
   };
-  number(block_, kRealSize);
-  check_pairs(block_, kGnuSparseOffset, 4);
+  add_pairs(block_, kGnuSparseOffset, 4);
   for (size_t at = 0; at < map_.size(); at += kTarBlock)
-    check_pairs(map_.substr(at, kTarBlock), 0, 21);
+    add_pairs(map_.substr(at, kTarBlock), 0, 21);
 }
 
 void check_tar_end(std::string_view blocks) {
   while (blocks.size() > kTarBlock && blocks[kTypeOffset] == 'g') {
-    const auto size_field = static_cast<uint64_t>(std::max<int64_t>(number(blocks, kSize), 0));
+    const auto size_field = static_cast<uint64_t>(std::max<int64_t>(tar_number(blocks, kSize), 0));
     const std::string_view body = blocks.substr(kTarBlock, size_field);
-    parse_records(body);
+    check_global(parse_pax_records(body));
     blocks.remove_prefix(std::min(blocks.size(), kTarBlock + padded(body.size())));
   }
   blocks = blocks.substr(0, 2 * kTarBlock);
-  if (!is_zero(blocks)) refuse("data behind a single zero block");
-  if (blocks.size() % kTarBlock != 0) refuse("the stream ends within a block");
+  if (!is_zero(blocks)) refuse_tar("data behind a single zero block");
+  if (blocks.size() % kTarBlock != 0) refuse_tar("the stream ends within a block");
 }
 
 }  // namespace overlayd

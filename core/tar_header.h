@@ -3,28 +3,22 @@
 // TarHeader: the header blocks of one member, decoded and judged: extension headers (PAX, GNU long
 // names), the member's own block, and the map of a sparse file. It refuses what libarchive reads
 // otherwise than the engines do (Go's archive/tar), or reads generously: a layer that two readers
-// see differently is one that deceives somebody. Pure functions over bytes; any thread.
-//
-//   0 name 100 mode 108 uid 116 gid 124 size 136 mtime 148 checksum 156 type 157 link name
-//   257 magic "ustar\0" (POSIX) or "ustar  \0" (GNU) 329 device major 337 minor
-//   345 prefix (POSIX), or atime, ctime, 386 sparse map, 483 real size (GNU)
-//
-// Source: POSIX pax, "ustar Interchange Format" and "pax Header Block"; GNU tar's manual, "Basic
-// Tar Format" and "Storing Sparse Files".
+// see differently is one that deceives somebody. The blocks are drawn in core/tar_field.h. Pure
+// functions over bytes; any thread.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/tar_entry.h"
+#include "core/tar_field.h"
 
 namespace overlayd {
 
-inline constexpr size_t kTarBlock = 512;
 /// PATH_MAX: a longer name could not be used as a path afterwards.
 inline constexpr size_t kMaxTarName = 4096;
 /// All header blocks of one member. Linux allows 64 KiB of xattrs a file by name and the same by
@@ -34,12 +28,6 @@ inline constexpr size_t kMaxTarHeader = 512 * 1024;
 /// Of a regular file, holes included: what ext4 can hold. More is no file but an attack on whoever
 /// reads it to its end.
 inline constexpr uint64_t kMaxTarFile = uint64_t{1} << 44;
-
-/// By key, in an order of their own; of several with one key the last.
-using PaxRecords = std::map<std::string, std::string, std::less<>>;
-
-/// Place and name of a field in a header block.
-struct TarField;
 
 class TarHeader {
  public:
@@ -74,8 +62,9 @@ class TarHeader {
   void set_device(TarEntry& entry) const;
   uint64_t data_size() const;
   void check_sparse(TarType entry_type) const;
-  void check_pax_sparse_version() const;
-  void check_gnu_map() const;
+  void check_pax_sparse() const;
+  std::vector<int64_t> pax_sparse_map() const;
+  void check_gnu_sparse() const;
 
   std::string_view block_;  // the last one looked at, in the end the member's own
   bool gnu_ = false;

@@ -23,10 +23,8 @@ namespace {
 // Large enough that copies at the seams between pieces do not count, small enough to stay in cache.
 constexpr size_t kPieceSize = 256 * 1024;
 
-[[noreturn]] void refuse(const std::string& why) { throw Error(ErrorKind::BadArchive, why); }
-
 [[noreturn]] void refuse_length() {
-  refuse("its headers are longer than " + std::to_string(kMaxTarHeader) + " bytes");
+  refuse_tar("its headers are longer than " + std::to_string(kMaxTarHeader) + " bytes");
 }
 
 std::string text_or_empty(const char* text) { return text == nullptr ? std::string() : text; }
@@ -51,8 +49,8 @@ constexpr Compression kCompressions[] = {
 void refuse_compressed(std::string_view start) {
   for (const Compression& compression : kCompressions) {
     if (start.starts_with(compression.magic)) {
-      refuse(std::string("the stream is ") + compression.name +
-             "-compressed; engines send plain tar to a graph driver");
+      refuse_tar(std::string("the stream is ") + compression.name +
+                 "-compressed; engines send plain tar to a graph driver");
     }
   }
 }
@@ -295,15 +293,15 @@ TarEntry TarReader::Impl::make_entry() {
 
 // Decides between the size of the data that the headers state and what libarchive made of them.
 void TarReader::Impl::begin_data(bool sparse, uint64_t stored) {
-  if (archive_entry_size(entry.get()) < 0) refuse("its size is negative");
+  if (archive_entry_size(entry.get()) < 0) refuse_tar("its size is negative");
   size = static_cast<uint64_t>(archive_entry_size(entry.get()));
-  if (size > kMaxTarFile) refuse("it is larger than 16 TiB");
+  if (size > kMaxTarFile) refuse_tar("it is larger than 16 TiB");
   data_end = 0;
   data_left = stored;
   has_data = true;
   keep_from = UINT64_MAX;  // the headers are in `raw`
   if (!sparse) {
-    if (size != data_left) refuse("its headers disagree about its size");
+    if (size != data_left) refuse_tar("its headers disagree about its size");
     return;
   }
   // libarchive leaves entries out of its list that overlap or reach past the end. A single run from
@@ -316,7 +314,7 @@ void TarReader::Impl::begin_data(bool sparse, uint64_t stored) {
     while (archive_entry_sparse_next(entry.get(), &offset, &length) == ARCHIVE_OK)
       mapped += static_cast<uint64_t>(length);
   }
-  if (mapped != data_left) refuse("its sparse map does not fit its data");
+  if (mapped != data_left) refuse_tar("its sparse map does not fit its data");
 }
 
 // Only regular files have data, whatever the size field says; libarchive may mean to skip some. A
@@ -334,13 +332,13 @@ std::optional<TarReader::Data> TarReader::Impl::read_data() {
   const int result = archive_read_data_block(handle.get(), &bytes, &count, &offset);
   rethrow_from_source();
   if (result == ARCHIVE_EOF) {
-    if (data_left > 0) refuse(where() + ": its data is shorter than its size");
+    if (data_left > 0) refuse_tar(where() + ": its data is shorter than its size");
     return std::nullopt;
   }
   if (result != ARCHIVE_OK) refuse_as_libarchive_says(result);
   const auto begin = static_cast<uint64_t>(offset);
   if (begin < data_end || begin > size || count > size - begin || count > data_left)
-    refuse(where() + ": its sparse map is out of order");
+    refuse_tar(where() + ": its sparse map is out of order");
   data_end = begin + count;
   data_left -= count;
   return Data{begin, {static_cast<const std::byte*>(bytes), count}};

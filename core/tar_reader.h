@@ -30,10 +30,11 @@ class TarReader {
   TarReader& operator=(const TarReader&) = delete;
 
   /// The next member, or nullopt at the end of the archive. Skips what is left of the previous
-  /// member's data; PAX global headers are passed over. Throws Error(BadArchive) naming the offset
-  /// and, where known, the member: damaged or truncated headers, a compressed stream (the message
-  /// says which compression), types other than TarType's, names that are empty, contain NUL or
-  /// exceed kMaxTarName, and whatever Go's archive/tar refuses or readers are known to disagree on.
+  /// member's data; PAX global headers are passed over if all they say is what engines may ignore.
+  /// Throws Error(BadArchive) naming the offset and, where known, the member: damaged or truncated
+  /// headers, a compressed stream (the message says which compression), types other than TarType's,
+  /// names that are empty, contain NUL or exceed kMaxTarName, and whatever Go's archive/tar refuses
+  /// or readers are known to disagree on.
   /// Whatever `source` throws comes through. After a throw every call throws the same again.
   std::optional<TarEntry> next();
 

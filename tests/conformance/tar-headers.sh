@@ -16,7 +16,7 @@ export GOCACHE="${GOCACHE:-$work/gocache}"
 cd "$root"
 ${CXX:-c++} -std=c++20 -O1 -I. -o "$work/ours" \
   tests/conformance/tarcheck/tarcheck.cc tests/support/tar_builder.cc \
-  core/error.cc core/stream.cc core/tar_header.cc core/tar_reader.cc core/tar_writer.cc -larchive
+  core/error.cc core/stream.cc core/tar_field.cc core/tar_header.cc core/tar_reader.cc core/tar_writer.cc -larchive
 go build -o "$work/theirs" tests/conformance/tarcheck/main.go
 
 cd "$work"

@@ -458,7 +458,7 @@ struct HistorySandbox : StoreSandbox {
         : box_(box), id_(std::move(id)), fd_(sys::open_path_dir(AT_FDCWD, box_.get(id_))) {}
     ~Held() {
       fd_.reset();
-      box_.put(id_);
+      CHECK(error_of([&] { box_.put(id_); }).empty());
     }
     Held(const Held&) = delete;
     Held& operator=(const Held&) = delete;

@@ -51,7 +51,8 @@ def header(name, type=b"0", size=0, mode=0o644, uid=0, gid=0, mtime=0, link=b"",
     put(156, type)
     put(157, link)
     put(257, magic)
-    put(329, b"%07o\0%07o\0" % (major, minor))
+    if magic.strip(b"\0"):
+        put(329, b"%07o\0%07o\0" % (major, minor))
     put(345, prefix)
     for offset, data in patch:
         put(offset, data)
@@ -221,8 +222,8 @@ def names():
            pax((b"path", (b"d" * 99 + b"/") * 41)), directory(b"d"))
     accept("depth-2047", "2047 directories in each other, made by one member.",
            pax((b"path", b"d/" * 2047 + b"f")), file(b"f", b"deep"))
-    accept("depth-8000", "Four times that: the way down goes through symlinks to where the last way ended.",
-           *deep(4))
+    accept("depth-4000", "Twice that: the way down goes through a symlink to where the first way ended.",
+           *deep(2))
 
 
 def deep(stages):
@@ -386,6 +387,10 @@ def sizes():
     reject("uid-minus-one-as-32-bits", "4294967295 in PAX: likewise.", pax((b"uid", b"4294967295")), file(b"f"))
     reject("uid-cut-to-root", "2^32 in PAX: root, where ids are cut to 32 bits.",
            pax((b"uid", b"4294967296")), file(b"f", mode=0o4755))
+    reject("uid-with-an-odd-mark", "Base 256 marked by 0xc0: a negative number, or none.",
+           file(b"f"), file(b"g", patch=((108, b"\xc0" + b"\0" * 7),)))
+    reject("prefix-without-magic", "A prefix in a header that has no magic: Python takes it.",
+           file(b"f", magic=b"\0" * 8, prefix=b"../canary"))
     reject("time-no-number", "`1e9` as a PAX time.", pax((b"mtime", b"1e9")), file(b"f"))
     accept("time-at-the-ends", "The first and the last second that 64 bits have.",
            pax((b"mtime", b"9223372036854775807")), file(b"a"), pax((b"mtime", b"-9223372036854775808")), file(b"b"))
@@ -406,8 +411,14 @@ def extensions():
            pax(two), pax((b"path", b"g"), type=b"g"), file(b"f"))
     reject("pax-many-globals", "Nine g headers: readers stack a call for each.",
            *[pax((b"comment", b"c"), type=b"g")] * 9, file(b"f"))
-    accept("pax-global", "What a g header says about members is passed over, as engines do.",
-           pax((b"path", OUT), (b"uid", b"1000"), type=b"g"), file(b"f"))
+    accept("pax-global", "An honest g header: what it says about owners is passed over, as engines do.",
+           pax((b"comment", b"c"), (b"uid", b"1000"), (b"mtime", b"1"), type=b"g"), file(b"f"))
+    reject("pax-global-path", "A g header with a path: to some readers the name of every member.",
+           pax((b"path", OUT), type=b"g"), file(b"f"))
+    reject("pax-global-size", "A g header with a size: likewise.",
+           pax((b"size", b"512"), type=b"g"), file(b"f", b"x" * 512))
+    reject("pax-record-in-the-padding", "A second record behind the header's size: Python reads it.",
+           extension(b"x", record(b"path", b"a") + record(b"path", b"b"), size=10), file(b"f"))
     reject("pax-alone", "An x header with no member.", file(b"f"), pax(two))
     reject("pax-claims-a-gigabyte", "An x header of 2^30 bytes, which are not there.",
            extension(b"x", b"", size=1 << 30), file(b"f"))
@@ -437,6 +448,10 @@ def extensions():
     reject("gnu-name-negative", "A long name of -1 bytes.",
            extension(b"L", b"", magic=GNU, patch=((124, base256(-1, 12)),)), file(b"f", magic=GNU))
     reject("gnu-two-names", "Two long names for one member.", long_name(b"a"), long_name(b"b"), file(b"f", magic=GNU))
+    reject("gnu-link-empty", "A long link of no bytes in front of a symlink with a target: which one?",
+           long_link(b""), symlink(b"s", b"t", magic=GNU))
+    reject("gnu-name-without-end", "A long name that goes on in the padding: Python reads on.",
+           extension(b"L", b"n" * 110, size=101, magic=GNU), file(b"f", magic=GNU))
     reject("gnu-name-and-pax-path", "Both, and they differ.", long_name(b"a"), pax((b"path", b"b")), file(b"f"))
     reject("gnu-name-alone", "A long name with no member.", file(b"f"), long_name(b"a"))
 
@@ -473,6 +488,10 @@ def sparse_files():
            pax((b"GNU.sparse.major", b"2"), (b"GNU.sparse.minor", b"0")), file(b"f"))
     reject("sparse-map-in-a-plain-file", "A GNU header of type 0 with a sparse map.",
            header(b"f", magic=GNU, size=5, patch=((386, pair(10, 5)), (483, b"%011o\0" % 15))), pad(b"12345"))
+    reject("sparse-run-of-nothing-outside", "A run without a byte behind the file: some readers mind.",
+           sparse_gnu(b"s", 100, [(0, 5), (200, 0)], b"12345"))
+    reject("sparse-in-an-old-header", "A PAX map, then a header without magic: GNU tar looks for a map of its own.",
+           pax((b"GNU.sparse.size", b"100"), (b"GNU.sparse.map", b"0,5")), file(b"s", b"12345", magic=b"\0" * 8))
     reject("sparse-name-out", "The name in the sparse record climbs out.",
            sparse_1_0(OUT + b"/file", 1, b"1\n0\n1\n", b"x"))
 
@@ -582,6 +601,8 @@ def types():
                              (b"high-bit", b"\xb0", "0 with the high bit set")):
         body = b"Rename f to ../../../canary/file\n" if type == b"N" else b""
         reject("type-" + name.decode(), "Type " + text + ".", file(b"f"), file(b"odd", body, type=type), file(b"g"))
+    reject("type-nul-with-two-names", "Type NUL, `d/` in the header and `f` as the long name: a directory or a file?",
+           long_name(b"f"), header(b"d/", type=b"\0", magic=GNU))
     accept("type-nul", "Before ustar a file's type was NUL, and a directory's too, with a slash at the end.",
            file(b"f", type=b"\0", magic=b"\0" * 8), directory(b"d/", magic=b"\0" * 8, patch=((156, b"\0"),)))
 
