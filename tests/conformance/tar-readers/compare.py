@@ -181,7 +181,7 @@ def known_reason(reader, archive, ours, theirs):
     """Why another reader may see something else in an archive that we accept; None: it may not."""
     headers = list(find_headers(archive))
     if reader in ("GNU tar", "bsdtar") and any(
-            type in b"123456" and (size > 0 or b" size=" in archive) for type, size in headers):
+            type in b"\x00123456" and (size > 0 or b" size=" in archive) for type, size in headers):
         return "skips data that a link, directory or device claims; engines say it has none"
     if reader == "Python" and theirs is None and any(type == b"g" for type, _ in headers):
         return "a global header with no member behind it is an error, not the end"
