@@ -3,6 +3,8 @@
 
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <sched.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -94,6 +96,12 @@ void drop_capabilities() {
   }
 }
 
+// Modes are then exact. With a umask of its own, which it does not share with the other threads.
+void drop_umask() {
+  if (::unshare(CLONE_FS) != 0) throw_errno([] { return "give a thread a umask of its own"; });
+  ::umask(0);
+}
+
 }  // namespace
 
 Confinement available_confinement() noexcept {
@@ -104,6 +112,7 @@ void run_confined(int root, int readable, const std::function<void()>& work) {
   sys::run_in_own_thread([&] {
     if (available_confinement() == Confinement::Landlocked) landlock_this_thread(root, readable);
     drop_capabilities();
+    drop_umask();
     work();
   });
 }

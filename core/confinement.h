@@ -20,9 +20,10 @@ Confinement available_confinement() noexcept;
 
 /// Runs `work` in a thread of its own that may make, change and remove files only below the
 /// directory `root`, read files only there and below `readable`, a directory too (open files work
-/// as before), and has only the capabilities that extracting a layer takes; waits for it. An
-/// exception leaving `work` is rethrown here. Throws SysError if a right cannot be given up: work
-/// then has not begun. Costs about as much as the thread. Any thread.
+/// as before), has only the capabilities that extracting a layer takes and a umask of 0; waits for
+/// it. Threads that `work` starts are confined as well. An exception leaving `work` is rethrown
+/// here. Throws SysError if a right cannot be given up: work then has not begun. Costs about as
+/// much as the thread. Any thread.
 void run_confined(int root, int readable, const std::function<void()>& work);
 
 }  // namespace overlayd

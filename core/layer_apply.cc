@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -87,6 +88,11 @@ void set_times(int dirfd, const std::string& name, const timespec& mtime) {
   }
 }
 
+void set_times(int fd, const timespec& mtime) {
+  const std::array<timespec, 2> times = {mtime, mtime};
+  if (::futimens(fd, times.data()) != 0) throw_errno([] { return "set the times of a file"; });
+}
+
 class Extractor {
  public:
   Extractor(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower)
@@ -158,7 +164,7 @@ class Extractor {
   void extract_root(const TarEntry& entry) {
     if (entry.type != TarType::Directory) bad("the root of the layer is not a directory");
     directory_.leave();
-    set_metadata(root_, ".", entry);
+    set_metadata(root_, ".", entry, Origin::There);
   }
 
   // Whiteouts in a directory that hides everything below are superfluous, and worse: overlayfs does
@@ -210,8 +216,13 @@ class Extractor {
   }
 
   void make_file(int parent, const std::string& name, const TarEntry& entry) {
-    clear(parent, name);
-    const UniqueFd fd = sys::openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    UniqueFd fd;
+    make(parent, name, [&] {
+      fd = UniqueFd(::openat(parent, name.c_str(),
+                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                             first_mode(entry)));
+      return static_cast<bool>(fd);
+    });
     uint64_t end = 0;
     while (const auto data = tar_.read_data()) {
       write_at(fd.get(), data->bytes, data->offset);
@@ -221,7 +232,8 @@ class Extractor {
     if (end < entry.size && ::ftruncate(fd.get(), static_cast<off_t>(entry.size)) != 0) {
       throw_errno("set the size of", name);
     }
-    set_metadata(parent, name, entry);
+    set_owner_and_mode(parent, name, entry, Origin::New);
+    set_times(fd.get(), to_timespec(entry.mtime));
     add_size(entry.size);
   }
 
@@ -242,27 +254,29 @@ class Extractor {
   }
 
   void make_directory(int parent, const std::string& name, const TarEntry& entry) {
-    if (::mkdirat(parent, name.c_str(), 0700) != 0) {
-      if (errno != EEXIST) throw_errno("make directory", name);
+    const auto make = [&] { return ::mkdirat(parent, name.c_str(), first_mode(entry)) == 0; };
+    Origin origin = Origin::New;
+    if (!make()) {
+      if (errno != EEXIST) throw_errno("make", name);
       const struct stat old = sys::fstatat(parent, name);
-      if (!S_ISDIR(old.st_mode)) {
+      if (S_ISDIR(old.st_mode)) {
+        drop_xattrs({parent, name});
+        origin = Origin::There;
+      } else {
         clear(parent, name);
-        if (!sys::mkdirat(parent, name, 0700))
-          throw SysError(EEXIST, "make directory " + quoted(name));
+        if (!make()) throw_errno("make", name);
         // What was deleted and made anew must not show what lies below.
         if (whiteout::is_whiteout(old)) whiteout::set_opaque({parent, name});
-      } else {
-        drop_xattrs({parent, name});
       }
     }
-    set_metadata(parent, name, entry);
+    set_metadata(parent, name, entry, origin);
   }
 
   void make_symlink(int parent, const std::string& name, const TarEntry& entry) {
     if (entry.link_name.empty()) bad("a symlink without a target");
-    clear(parent, name);
-    sys::symlinkat(entry.link_name, parent, name);
-    set_metadata(parent, name, entry);
+    make(parent, name,
+         [&] { return ::symlinkat(entry.link_name.c_str(), parent, name.c_str()) == 0; });
+    set_metadata(parent, name, entry, Origin::New);
     add_size(entry.link_name.size());
   }
 
@@ -270,12 +284,10 @@ class Extractor {
     if (type == S_IFCHR && entry.dev_major == 0 && entry.dev_minor == 0) {
       bad("a device 0:0 would be taken for a whiteout");
     }
-    clear(parent, name);
-    if (::mknodat(parent, name.c_str(), type | 0600, makedev(entry.dev_major, entry.dev_minor)) !=
-        0) {
-      throw_errno("make node", name);
-    }
-    set_metadata(parent, name, entry);
+    const dev_t device = makedev(entry.dev_major, entry.dev_minor);
+    make(parent, name,
+         [&] { return ::mknodat(parent, name.c_str(), type | first_mode(entry), device) == 0; });
+    set_metadata(parent, name, entry, Origin::New);
   }
 
   // The target is an earlier member of this tar; the link shares its inode and so its metadata.
@@ -302,6 +314,18 @@ class Extractor {
     return info && info->st_dev == other.st_dev && info->st_ino == other.st_ino;
   }
 
+  // Nearly always there is nothing of that name, so that is only seen when `try_make` fails.
+  template <typename TryMake>
+  void make(int parent, const std::string& name, TryMake try_make) {
+    if (try_make()) return;
+    if (errno != EEXIST) throw_errno("make", name);
+    clear(parent, name);
+    if (!try_make()) throw_errno("make", name);
+  }
+
+  // The permissions to make an object with. The set-id bits and the sticky bit come later.
+  static mode_t first_mode(const TarEntry& entry) { return entry.mode & 0777; }
+
   // Removes what an earlier member put there: the last one wins.
   void clear(int parent, const std::string& name) {
     if (!sys::remove_tree(parent, name)) return;
@@ -309,16 +333,31 @@ class Extractor {
     directory_.expect_changes();
   }
 
-  // Owner first: chown clears set-id bits and capabilities. Times last: everything else changes
-  // them.
-  void set_metadata(int parent, const std::string& name, const TarEntry& entry) {
-    set_owner(parent, name, entry);
-    if (directory_.has_default_acl() && entry.type != TarType::Symlink) drop_acls(parent, name);
-    for (const auto& [attribute, value] : entry.xattrs) set_xattr(parent, name, attribute, value);
-    if (entry.type != TarType::Symlink && ::fchmodat(parent, name.c_str(), entry.mode, 0) != 0) {
-      throw_errno("set the mode of", name);
-    }
+  /// Whether an object was made for this member, with its first_mode(), or was there before.
+  enum class Origin { New, There };
+
+  // Times last: everything else changes them.
+  void set_metadata(int parent, const std::string& name, const TarEntry& entry, Origin origin) {
+    set_owner_and_mode(parent, name, entry, origin);
     set_times(parent, name, to_timespec(entry.mtime));
+  }
+
+  // Owner first: chown clears set-id bits and capabilities. What a new object has already is not
+  // set again: each call costs the file system an update of the inode.
+  void set_owner_and_mode(int parent, const std::string& name, const TarEntry& entry,
+                          Origin origin) {
+    const uid_t uid = host_id(maps_.uids, entry.uid, "uid");
+    const gid_t gid = host_id(maps_.gids, entry.gid, "gid");
+    const bool is_owner = origin == Origin::New && uid == uid_ && gid == directory_.group_of_new();
+    if (!is_owner) chown(parent, name, uid, gid);
+    const bool has_acls = directory_.has_default_acl() && entry.type != TarType::Symlink;
+    if (has_acls) drop_acls(parent, name);
+    for (const auto& [attribute, value] : entry.xattrs) set_xattr(parent, name, attribute, value);
+    const bool became_set_gid = entry.type == TarType::Directory && directory_.is_set_gid();
+    const bool has_mode = is_owner && !has_acls && entry.xattrs.empty() && !became_set_gid &&
+                          entry.mode == first_mode(entry);
+    if (entry.type == TarType::Symlink || has_mode) return;
+    if (::fchmodat(parent, name.c_str(), entry.mode, 0) != 0) throw_errno("set the mode of", name);
   }
 
   // Of a directory that is there already: from an earlier member, or from the lower layer if none
@@ -333,11 +372,6 @@ class Extractor {
   static void drop_acls(int parent, const std::string& name) {
     xattr::remove({parent, name}, acl::kAccessXattr);
     xattr::remove({parent, name}, acl::kDefaultXattr);
-  }
-
-  void set_owner(int parent, const std::string& name, const TarEntry& entry) {
-    chown(parent, name, host_id(maps_.uids, entry.uid, "uid"),
-          host_id(maps_.gids, entry.gid, "gid"));
   }
 
   static void chown(int parent, const std::string& name, uid_t uid, gid_t gid) {
@@ -384,6 +418,7 @@ class Extractor {
 
   int root_;
   const IdMaps& maps_;
+  const uid_t uid_ = ::geteuid();
   TarReader tar_;
   LayerDirectories directory_;
   bool has_aufs_links_ = false;

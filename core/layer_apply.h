@@ -16,7 +16,7 @@ namespace overlayd {
 
 /// Extracts the tar in `source` into the directory `root`, which nobody else touches meanwhile, and
 /// reads `source` to its clean end. Returns the bytes in everything but directories, each inode
-/// once.
+/// once. The calling thread's umask must be 0, as core/confinement.h has it.
 ///
 /// Throws Error naming the entry and its offset in the stream, the directory then holds a part of
 /// the layer: BadArchive for what the tar says, NoSpace, InvalidArgument for an owner outside

@@ -2,6 +2,7 @@
 #include "core/layer_directories.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -108,7 +109,10 @@ int LayerDirectories::enter(const std::string& path) {
   current_ = try_open_directory_in(root_, path);
   if (!current_) current_ = walk(path, Missing::Make);
   path_ = path;
-  mtime_ = sys::fstat(current_.get()).st_mtim;
+  const struct stat info = sys::fstat(current_.get());
+  mtime_ = info.st_mtim;
+  is_set_gid_ = (info.st_mode & S_ISGID) != 0;
+  group_of_new_ = is_set_gid_ ? info.st_gid : ::getegid();
   has_default_acl_ = xattr::get({current_.get(), ""}, acl::kDefaultXattr).has_value();
   return current_.get();
 }

@@ -46,6 +46,11 @@ class LayerDirectories {
   /// True when what is made in the current directory gets ACLs from it.
   bool has_default_acl() const { return has_default_acl_; }
 
+  /// The group that what is made in the current directory gets.
+  gid_t group_of_new() const { return group_of_new_; }
+  /// True when that is the directory's own, and directories made in it are set-gid as well.
+  bool is_set_gid() const { return is_set_gid_; }
+
   /// `path` if the layer itself has it; makes nothing.
   UniqueFd find(const std::string& path);
 
@@ -79,6 +84,8 @@ class LayerDirectories {
   bool stale_ = false;
   timespec mtime_{};
   bool has_default_acl_ = false;
+  gid_t group_of_new_ = 0;
+  bool is_set_gid_ = false;
 };
 
 }  // namespace overlayd

@@ -131,6 +131,7 @@ void run_on_another(std::string_view tar) {
 }  // namespace
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  ::umask(0);
   try {
     cage = std::make_unique<CanaryCage>();
     return 0;

@@ -7,6 +7,8 @@
 //     TEST_REQUIRE=root,overlayfs in the environment promises that they are there;
 //   * a filter that matches no test case is a failure, where doctest would pass.
 #define DOCTEST_CONFIG_IMPLEMENT
+#include <sys/stat.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -74,6 +76,7 @@ int main(int argc, char** argv) {
                  there.overlayfs ? "yes" : "no");
     if (const int result = check_requirements(required); result != 0) return result;
   }
+  ::umask(0);  // as overlayd has it
   doctest::Context context(argc, argv);
   const int result = context.run();
   if (context.shouldExit()) return result;
