@@ -19,7 +19,7 @@
 #include "core/layer_directories.h"
 #include "core/layer_xattrs.h"
 #include "core/sys.h"
-#include "core/tar_reader.h"
+#include "core/tar_read_ahead.h"
 #include "core/whiteout.h"
 #include "core/xattr.h"
 
@@ -106,7 +106,6 @@ class Extractor {
     }
     drop_aufs_links();
     directory_.leave();
-    tar_.drain();
     return recount_ ? recount() : size_;
   }
 
@@ -419,7 +418,7 @@ class Extractor {
   int root_;
   const IdMaps& maps_;
   const uid_t uid_ = ::geteuid();
-  TarReader tar_;
+  TarReadAhead tar_;
   LayerDirectories directory_;
   bool has_aufs_links_ = false;
   int64_t size_ = 0;
