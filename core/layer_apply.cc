@@ -139,6 +139,7 @@ class Extractor {
     if (marker.kind == whiteout::MarkerKind::AufsOwn) return;
     if (is_below_marker(place)) bad("a whiteout is no directory");
     const int parent = directory_.enter(place.parent);
+    directory_.check_name(entry.type == TarType::Directory ? place.name + "/" : place.name);
     switch (marker.kind) {
       case whiteout::MarkerKind::Malformed: bad("a whiteout without a name");
       case whiteout::MarkerKind::Opaque: return make_opaque(parent);
@@ -166,29 +167,63 @@ class Extractor {
     set_metadata(root_, ".", entry, Origin::There);
   }
 
-  // Whiteouts in a directory that hides everything below are superfluous, and worse: overlayfs does
-  // not merge such a directory, so it lists them.
-  static void make_opaque(int directory) {
+  // To overlayfs the root is never opaque. What is in an opaque directory is not merged, and there
+  // whiteouts are worse than superfluous: overlayfs lists them. So there are none, at any depth.
+  void make_opaque(int directory) const {
+    if (is_root(directory) || whiteout::is_opaque({directory, ""})) return;
     whiteout::set_opaque({directory, ""});
+    drop_whiteouts(directory);
+  }
+
+  // As deep as a path in the layer can be. An opaque directory has no whiteouts left to drop.
+  static void drop_whiteouts(int directory) {
+    const timespec mtime = sys::fstat(directory).st_mtim;
     for (const sys::DirEntry& entry : sys::list_directory(directory)) {
-      const auto info = sys::try_fstatat(directory, entry.name);
-      if (info && whiteout::is_whiteout(*info)) sys::unlinkat(directory, entry.name, 0);
+      const struct stat info = sys::fstatat(directory, entry.name);
+      if (whiteout::is_whiteout(info)) sys::unlinkat(directory, entry.name, 0);
+      if (!S_ISDIR(info.st_mode)) continue;
+      const UniqueFd inside = open_directory(directory, entry.name);
+      if (!whiteout::is_opaque({inside.get(), ""})) drop_whiteouts(inside.get());
     }
+    set_times(directory, ".", mtime);
+  }
+
+  // Whether nothing of the layers below shows here: this directory is opaque, or one around it.
+  bool is_cut_off(int directory) const {
+    UniqueFd above;
+    while (!is_root(directory)) {
+      if (whiteout::is_opaque({directory, ""})) return true;
+      above = open_directory(directory, "..");
+      directory = above.get();
+    }
+    return false;
+  }
+
+  bool is_root(int directory) const { return is_same_file(directory, ".", sys::fstat(root_)); }
+
+  static UniqueFd open_directory(int dirfd, const std::string& name) {
+    return sys::openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   }
 
   // A whiteout is about the layers below only: what the same tar has made of that name stays, and a
   // directory no longer shows what is under it (OCI image specification, layer.md, "Whiteouts").
   void make_whiteout(int parent, const std::string& name, const TarEntry& entry) {
     if (const auto made = sys::try_fstatat(parent, name); made && !whiteout::is_whiteout(*made)) {
-      if (S_ISDIR(made->st_mode))
-        make_opaque(sys::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).get());
+      if (S_ISDIR(made->st_mode)) {
+        check_opaque_name(name);
+        make_opaque(open_directory(parent, name).get());
+      }
       return;
     }
-    if (whiteout::is_opaque({parent, ""})) return;
+    if (is_cut_off(parent)) return;
     clear(parent, name);
     whiteout::make(parent, name);
     set_whiteout_owner(parent, name, entry);
     set_times(parent, name, to_timespec(entry.mtime));
+  }
+
+  void check_opaque_name(const std::string& directory) const {
+    directory_.check_name(directory + "/" + std::string(whiteout::kOpaqueMarker));
   }
 
   // It owns nothing, so an owner that the maps lack is no reason to refuse it: Docker writes
@@ -262,6 +297,7 @@ class Extractor {
         drop_xattrs({parent, name});
         origin = Origin::There;
       } else {
+        if (whiteout::is_whiteout(old)) check_opaque_name(name);
         clear(parent, name);
         if (!make()) throw_errno("make", name);
         // What was deleted and made anew must not show what lies below.

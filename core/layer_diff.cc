@@ -63,8 +63,8 @@ uint32_t container_id(const IdMap& map, uint32_t host_id, const char* what) {
 
 /// Containers can nest directories without end; tars cannot name them, and our stack cannot hold
 /// them.
-void check_length(const std::string& path) {
-  if (path.size() < kMaxTarName) return;
+void check_length(size_t length) {
+  if (length <= kMaxTarName) return;
   throw Error(ErrorKind::Unsupported, "its path is longer than " + std::to_string(kMaxTarName) +
                                           " bytes, more than a layer tar can name");
 }
@@ -98,7 +98,6 @@ class TarExport {
   // Writes one object; returns the directory to go on with, if it is one.
   OptionalDir write(const std::string& path, const MergedDir& directory, const Entry& entry,
                     const OptionalDir& parent, bool cut_off) {
-    check_length(path);
     if (entry.is_whiteout()) {
       if (is_needed(entry, parent, cut_off)) write_whiteout(path, entry);
     } else if (entry.name.starts_with(whiteout::kPrefix)) {
@@ -114,6 +113,11 @@ class TarExport {
       write_object(path, entry);
     }
     return std::nullopt;
+  }
+
+  void begin(const TarEntry& entry) {
+    check_length(entry.name.size());
+    tar_.begin(entry);
   }
 
   // A whiteout that hides nothing is worse than useless: overlayfs lists it in a directory that it
@@ -157,20 +161,20 @@ class TarExport {
     out.uid = maps_.uids.to_container(entry.info.st_uid).value_or(0);
     out.gid = maps_.gids.to_container(entry.info.st_gid).value_or(0);
     out.mtime.seconds = entry.info.st_mtim.tv_sec;
-    tar_.begin(out);
+    begin(out);
   }
 
   void write_directory(const std::string& path, const Entry& entry, bool opaque) {
     TarEntry out = header(path + "/", entry.info);
     add_xattrs(out, entry);
-    tar_.begin(out);
+    begin(out);
     if (!opaque || !is_relative()) return;
     TarEntry marker;
     marker.name = path + "/" + std::string(whiteout::kOpaqueMarker);
     marker.mode = out.mode & 0777;
     marker.uid = out.uid;
     marker.gid = out.gid;
-    tar_.begin(marker);
+    begin(marker);
   }
 
   // A whole file system has nothing below it to hide.
@@ -185,7 +189,7 @@ class TarExport {
     out.type = TarType::HardLink;
     out.link_name = first->second;
     if (!S_ISLNK(entry.info.st_mode)) add_xattrs(out, entry);
-    tar_.begin(out);
+    begin(out);
     return true;
   }
 
@@ -201,7 +205,7 @@ class TarExport {
       out.dev_major = major(entry.info.st_rdev);
       out.dev_minor = minor(entry.info.st_rdev);
     }
-    tar_.begin(out);
+    begin(out);
   }
 
   void write_file(const std::string& path, const Entry& entry) {
@@ -211,7 +215,7 @@ class TarExport {
     TarEntry out = header(path, info);
     out.size = static_cast<uint64_t>(info.st_size);
     add_xattrs(out, entry);
-    tar_.begin(out);
+    begin(out);
     copy_data(fd.get());
   }
 
@@ -283,7 +287,7 @@ class ChangeList {
  private:
   void compare_entry(const std::string& path, const MergedDir& upper, const Entry& entry,
                      const OptionalDir& parent, bool cut_off) {
-    with_context(quoted(path), [&] { check_length(path); });
+    with_context(quoted(path), [&] { check_length(path.size() - 1); });  // "/" is no part of it
     const std::optional<Entry> below = parent ? parent->find(entry.name) : std::nullopt;
     if (entry.is_whiteout()) {
       // Where everything is hidden anyway, add_hidden finds it.
@@ -314,22 +318,29 @@ class ChangeList {
 
 class SizeSum {
  public:
-  void add(const MergedDir& directory, size_t depth = 0) {
+  void add_tree(const MergedDir& directory, size_t depth = 0) {
     if (depth > kMaxTarName / 2) {  // deeper than the longest path
       throw Error(ErrorKind::Unsupported,
                   "directories are nested deeper than a layer tar can name");
     }
     for (const Entry& entry : directory.list()) {
       if (entry.is_directory()) {
-        add(directory.open(entry), depth + 1);
+        add_tree(directory.open(entry), depth + 1);
       } else if (entry.info.st_nlink < 2 || seen_.insert(inode_of(entry.info)).second) {
-        total_ += entry.info.st_size;
+        add(entry.info.st_size);
       }
     }
   }
   int64_t total() const { return total_; }
 
  private:
+  // Holes take no room, so a few files are enough.
+  void add(int64_t size) {
+    if (size > INT64_MAX - total_)
+      throw Error(ErrorKind::Unsupported, "the layer is larger than 8 EiB");
+    total_ += size;
+  }
+
   std::set<Inode> seen_;
   int64_t total_ = 0;
 };
@@ -354,7 +365,7 @@ std::vector<Change> list_changes(const DiffSource& source) {
 
 int64_t measure(const DiffSource& source) {
   SizeSum sum;
-  sum.add(source.upper);
+  sum.add_tree(source.upper);
   return sum.total();
 }
 

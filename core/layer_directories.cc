@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "core/layer_xattrs.h"
 #include "core/sys.h"
+#include "core/tar_header.h"
 #include "core/whiteout.h"
 #include "core/xattr.h"
 
@@ -67,6 +68,18 @@ class Remaining {
   int symlinks_ = 0;
 };
 
+size_t length_below(size_t directory, std::string_view name) {
+  return directory == 0 ? name.size() : directory + 1 + name.size();
+}
+
+/// Diff could not send what is longer.
+void check_length(size_t length) {
+  if (length <= kMaxTarName) return;
+  throw Error(ErrorKind::BadArchive, "its path with symlinks resolved is longer than " +
+                                         std::to_string(kMaxTarName) +
+                                         " bytes, more than a layer tar can name");
+}
+
 void set_mtime(int fd, const timespec& mtime) {
   const std::array<timespec, 2> times = {timespec{0, UTIME_OMIT}, mtime};
   if (::futimens(fd, times.data()) != 0) throw_errno([] { return "set the times of a directory"; });
@@ -105,9 +118,14 @@ int LayerDirectories::enter(const std::string& path) {
   if (current_ && path == path_ && !stale_) return current_.get();
   leave();
   stale_ = false;
-  // Nearly always the tar has named the directory before.
-  current_ = try_open_directory_in(root_, path);
-  if (!current_) current_ = walk(path, Missing::Make);
+  // Nearly always the tar has named the directory before, by its real path.
+  current_ = try_open_directory_beneath(root_, path);
+  length_ = path.size();
+  if (!current_) {
+    Step end = *walk(path, Missing::Make);
+    current_ = std::move(end.own);
+    length_ = end.length;
+  }
   path_ = path;
   const struct stat info = sys::fstat(current_.get());
   mtime_ = info.st_mtim;
@@ -117,6 +135,10 @@ int LayerDirectories::enter(const std::string& path) {
   return current_.get();
 }
 
+void LayerDirectories::check_name(std::string_view name) const {
+  check_length(length_below(length_, name));
+}
+
 void LayerDirectories::leave() {
   if (!current_) return;
   set_mtime(current_.get(), mtime_);
@@ -124,8 +146,10 @@ void LayerDirectories::leave() {
 }
 
 UniqueFd LayerDirectories::find(const std::string& path) {
-  UniqueFd found = try_open_directory_in(root_, path);
-  return found ? std::move(found) : walk(path, Missing::Stop);
+  UniqueFd found = try_open_directory_beneath(root_, path);
+  if (found) return found;
+  auto end = walk(path, Missing::Stop);
+  return end ? std::move(end->own) : UniqueFd();
 }
 
 std::shared_ptr<const MergedDir> LayerDirectories::lower_root() {
@@ -134,8 +158,10 @@ std::shared_ptr<const MergedDir> LayerDirectories::lower_root() {
 }
 
 // One component at a time, in this layer and below it together. Every step opens one name without
-// following it, so there is nothing to escape through; ".." goes back to the step before.
-UniqueFd LayerDirectories::walk(const std::string& path, Missing missing) {
+// following it, so there is nothing to escape through; ".." goes back to the step before. nullopt
+// only with Missing::Stop.
+std::optional<LayerDirectories::Step> LayerDirectories::walk(const std::string& path,
+                                                             Missing missing) {
   std::vector<Step> steps;
   steps.push_back({sys::openat(root_, ".", O_RDONLY | O_DIRECTORY), lower_root()});
   Remaining rest(path);
@@ -155,10 +181,11 @@ UniqueFd LayerDirectories::walk(const std::string& path, Missing missing) {
     const Missing here =
         rest.from_symlink() && missing == Missing::Make ? Missing::Refuse : missing;
     auto next = step(steps.back(), name, here);
-    if (!next) return {};
+    if (!next) return std::nullopt;
+    next->length = length_below(steps.back().length, name);
     steps.push_back(*std::move(next));
   }
-  return std::move(steps.back().own);
+  return std::move(steps.back());
 }
 
 // Where `name` leads, if it is a symlink in the finished layer.
@@ -204,6 +231,7 @@ LayerDirectories::Step LayerDirectories::step_into_own(const Step& at, const std
 LayerDirectories::Step LayerDirectories::step_into_deleted(const Step& at,
                                                            const std::string& name) {
   const timespec around = sys::fstat(at.own.get()).st_mtim;
+  check_length(length_below(at.length, name + "/" + std::string(whiteout::kOpaqueMarker)));
   sys::unlinkat(at.own.get(), name, 0);
   Step next = step_into_new(at, name, std::nullopt);
   whiteout::set_opaque({next.own.get(), ""});
@@ -214,6 +242,7 @@ LayerDirectories::Step LayerDirectories::step_into_deleted(const Step& at,
 // Like the directory below, if there is one; a plain one otherwise.
 LayerDirectories::Step LayerDirectories::step_into_new(
     const Step& at, const std::string& name, const std::optional<MergedDir::Entry>& below) {
+  check_length(length_below(at.length, name + "/"));
   Step next{make_directory(at.own.get(), name), nullptr};
   if (below && below->is_directory()) {
     copy_metadata(*below, next.own.get());

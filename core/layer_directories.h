@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/id_map.h"
 #include "core/merged_dir.h"
@@ -32,8 +33,13 @@ class LayerDirectories {
   LayerDirectories(int root, const IdMaps& maps, OpenLower open_lower);
 
   /// Goes to `path` (cleaned, relative, "" the root), making what is missing. The descriptor is
-  /// good until the next call. Throws Error(BadArchive) when something in the way is no directory.
+  /// good until the next call. Throws Error(BadArchive) when something in the way is no directory,
+  /// or must be made where check_name would refuse it.
   int enter(const std::string& path);
+
+  /// Throws Error(BadArchive) when `name` in the current directory is more than a tar could name.
+  /// The tar that is being read may well have a shorter name for it, through a symlink.
+  void check_name(std::string_view name) const;
 
   /// Ends the stay in the current directory: its mtime is what it was before, since the tar has
   /// said it.
@@ -59,13 +65,14 @@ class LayerDirectories {
   struct Step {
     UniqueFd own;
     std::shared_ptr<const MergedDir> lower;  // null: nothing shines through
+    size_t length = 0;                       // of its path in the layer, without symlinks
   };
 
   /// What to do about a directory that the layer has not: make it, whatever is below; make it only
   /// if there is one below; or go no further.
   enum class Missing { Make, Refuse, Stop };
 
-  UniqueFd walk(const std::string& path, Missing missing);
+  std::optional<Step> walk(const std::string& path, Missing missing);
   static std::optional<std::string> symlink_at(const Step& at, const std::string& name);
   std::optional<Step> step(const Step& at, const std::string& name, Missing missing);
   static Step step_into_own(const Step& at, const std::string& name);
@@ -81,6 +88,7 @@ class LayerDirectories {
 
   UniqueFd current_;
   std::string path_;
+  size_t length_ = 0;  // of the path without symlinks
   bool stale_ = false;
   timespec mtime_{};
   bool has_default_acl_ = false;

@@ -11,6 +11,8 @@
 
 #include <doctest/doctest.h>
 
+#include "core/acl.h"
+#include "core/error.h"
 #include "core/layer_diff.h"
 #include "core/mount.h"
 #include "core/sys.h"
@@ -376,10 +378,60 @@ TEST_SUITE("layer_apply") {
     CHECK(line("b/kept") != "absent");
   }
 
-  TEST_CASE_FIXTURE(ApplySandbox, "an opaque marker for the root is accepted and stays inside") {
-    apply(TarBuilder().file(".wh..wh..opq").file("f", "x").end().str());
-    CHECK(line("f") == "file 0644 0:0 'x'");
-    check_canary();
+  TEST_CASE_FIXTURE(ApplySandbox, "there are no whiteouts at any depth below an opaque directory") {
+    // What is made opaque by a marker, and what by a deletion of what the tar itself has.
+    for (const char* marker : {"a/.wh..wh..opq", ".wh.a"}) {
+      CAPTURE(marker);
+      start_over();
+      apply(TarBuilder()
+                .header(directory("a/", 0755, 10))
+                .header(directory("a/b/", 0755, 20))
+                .file("a/b/.wh.before")
+                .file("a/b/c/.wh.before")
+                .file("a/b/c/kept", "1")
+                .file("beside/.wh.kept")
+                .file(marker)
+                .file("a/b/c/.wh.after")
+                .file("a/b/.wh.after")
+                .file("a/.wh.after")
+                .end()
+                .str());
+      CHECK(tree() ==
+            ".: directory 0755 0:0\n"
+            "a/b/c/kept: file 0644 0:0 '1'\n"
+            "a/b/c: directory 0755 0:0\n"
+            "a/b: directory 0755 0:0\n"
+            "a: directory 0755 0:0 trusted.overlay.opaque='y'\n"
+            "beside/kept: character device 0000 0:0 0,0\n"
+            "beside: directory 0755 0:0\n");
+      CHECK(mtime("a").tv_sec == 10);
+      CHECK(mtime("a/b").tv_sec == 20);
+    }
+  }
+
+  TEST_CASE_FIXTURE(ApplySandbox, "a deleted directory of the tar itself loses its whiteouts") {
+    apply(TarBuilder().file("d/.wh.x").file("d/f", "1").file(".wh.d").end().str());
+    CHECK(is_opaque("d"));
+    CHECK(line("d/x") == "absent");
+    CHECK(line("d/f") != "absent");
+  }
+
+  TEST_CASE_FIXTURE(ApplySandbox, "a directory is no whiteout, so it can have no members") {
+    for (const char* name : {".wh.d/a", ".wh.d/b/c", "x/.wh.d/a"}) {
+      CAPTURE(name);
+      CHECK(refusal(TarBuilder().file(name).end().str()) ==
+            "bad-archive entry " + quoted(name) + " at offset 0: a whiteout is no directory");
+      CHECK(sys::list_directory(root.get()).empty());
+    }
+  }
+
+  TEST_CASE_FIXTURE(ApplySandbox, "an opaque marker for the root means nothing, as to overlayfs") {
+    apply(TarBuilder().file(".wh.a").file(".wh..wh..opq").file(".wh.b").file("f", "x").end().str());
+    CHECK(tree() ==
+          ".: directory 0755 0:0\n"
+          "a: character device 0000 0:0 0,0\n"
+          "b: character device 0000 0:0 0,0\n"
+          "f: file 0644 0:0 'x'\n");
   }
 
   TEST_CASE_FIXTURE(ApplySandbox, "aufs's leftovers are dropped") {
@@ -435,6 +487,29 @@ TEST_SUITE("layer_apply") {
     TarBuilder tar;
     tar.pax({{"SCHILY.xattr.security.capability", "nonsense"}}).file("f").end();
     CHECK(refusal(tar.str()).starts_with("bad-archive entry 'f'"));
+  }
+
+  TEST_CASE_FIXTURE(ApplySandbox, "a capability of no bytes, which Linux cannot read, is refused") {
+    TarBuilder tar;
+    tar.pax({{"SCHILY.xattr.security.capability", ""}}).file("f").end();
+    CHECK(refusal(tar.str()).find("file capabilities without a value") != std::string::npos);
+  }
+
+  TEST_CASE_FIXTURE(ApplySandbox, "a default ACL on what is no directory is the tar's fault") {
+    TarBuilder tar;
+    // u::rwx g::r-x o::---
+    const std::string value(
+        "\2\0\0\0\1\0\7\0\xff\xff\xff\xff\4\0\5\0\xff\xff\xff\xff\40\0\0\0\xff\xff\xff\xff", 28);
+    tar.pax({{std::string("SCHILY.xattr.") + acl::kDefaultXattr, value}}).file("f").end();
+    CHECK(refusal(tar.str()) ==
+          "bad-archive entry 'f' at offset 0: a default ACL on what is no directory");
+  }
+
+  TEST_CASE_FIXTURE(ApplySandbox, "a hard link into the directory that it replaces is refused") {
+    TarBuilder tar;
+    tar.file("d/f", "x").header(hard_link_to("d", "d/f")).end();
+    CHECK(refusal(tar.str()).find("something in the directory that it replaces") !=
+          std::string::npos);
   }
 
   TEST_CASE_FIXTURE(ApplySandbox, "trailing slashes do not make a file a directory") {
@@ -604,6 +679,47 @@ TEST_SUITE("layer_apply") {
     const std::string error =
         refusal(TarBuilder().long_name(std::string(256, 'n')).file("n").end().str());
     CHECK(error.starts_with("bad-archive"));
+  }
+
+  TEST_CASE_FIXTURE(ApplySandbox, "what symlinks put deeper than a tar can name is refused") {
+    const std::string long_way = [] {  // 4080 bytes with the slash behind it
+      std::string path = std::string(254, 'd');
+      for (int n = 1; n < 16; ++n) path += "/" + std::string(254, 'd');
+      return path;
+    }();
+    const std::string message =
+        "its path with symlinks resolved is longer than 4096 bytes, more than a layer tar can "
+        "name";
+    struct Row {
+      std::string fits, too_long;
+      char type;
+    };
+    // As a tar has them: a directory with its slash, a whiteout and an opaque marker in full.
+    const Row rows[] = {
+        {std::string(16, 'f'), std::string(17, 'f'), '0'},
+        {std::string(16, 's'), std::string(17, 's'), '2'},
+        {std::string(15, 'd'), std::string(16, 'd'), '5'},
+        {std::string(14, 'i') + "/f", std::string(15, 'i') + "/f", '0'},
+        {".wh." + std::string(12, 'w'), ".wh." + std::string(13, 'w'), '0'},
+        {"ooo/.wh..wh..opq", "oooo/.wh..wh..opq", '0'},
+        {"ii/" + std::string(12, 'd'), "ii/" + std::string(13, 'd'), '5'},
+    };
+    for (const Row& row : rows) {
+      for (const bool fits : {true, false}) {
+        const std::string name = "s/" + (fits ? row.fits : row.too_long);
+        CAPTURE(name);
+        start_over();
+        TarBuilder tar;
+        tar.pax({{"path", long_way}}).header({.type = '5'});
+        tar.pax({{"linkpath", long_way}}).header({.name = "s", .type = '2', .link_name = "x"});
+        const auto offset = tar.str().size();
+        tar.header({.name = name, .type = row.type, .link_name = row.type == '2' ? "t" : ""});
+        const std::string error = refusal(tar.end().str());
+        CHECK(error == (fits ? ""
+                             : "bad-archive entry " + quoted(name) + " at offset " +
+                                   std::to_string(offset) + ": " + message));
+      }
+    }
   }
 
   TEST_CASE_FIXTURE(ApplySandbox, "a full disk is no fault of the tar") {

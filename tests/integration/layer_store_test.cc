@@ -1026,6 +1026,18 @@ TEST_SUITE("layer_store") {
   }
 
   TEST_CASE_FIXTURE(LayerStoreSandbox,
+                    "a mount lists nothing in an opaque directory that is gone") {
+    create("base");
+    apply("base", TarBuilder().file("d/e/gone", "x").file("d/f", "x").end().str());
+    create("top", "base");
+    apply("top", TarBuilder().file("d/e/.wh.gone").file("d/.wh..wh..opq").end().str(), "base");
+    const UniqueFd merged = sys::open_path_dir(AT_FDCWD, get("top"));
+    CHECK(sys::list_directory(sys::open_path_dir(merged.get(), "d/e").get()).empty());
+    CHECK(sys::list_directory(sys::open_path_dir(merged.get(), "d").get()).size() == 1);
+    put("top");
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox,
                     "an ApplyDiff needs an idle, empty, childless layer and its parent") {
     create("base");
     create("top", "base");

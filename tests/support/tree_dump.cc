@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/sys.h"
@@ -47,13 +48,48 @@ class Dumper {
  public:
   explicit Dumper(const TreeDumpOptions& options) : options_(options) {}
 
-  void dump(int dirfd, const std::string& name, const std::string& path) {
+  // Without recursion: trees may be deeper than the stack of a program under a sanitizer.
+  void dump(int root) {
+    std::vector<Directory> way;
+    if (add_line(root, ".", ".")) way.push_back(open(root, ".", ""));
+    while (!way.empty()) {
+      if (way.back().rest.empty()) {
+        way.pop_back();
+        continue;
+      }
+      const std::string name = std::move(way.back().rest.back().name);
+      way.back().rest.pop_back();
+      const int dirfd = way.back().fd.get();
+      const std::string path = way.back().prefix + name;
+      if (add_line(dirfd, name, path)) way.push_back(open(dirfd, name, path + "/"));
+    }
+  }
+
+  std::vector<std::string> lines;
+
+ private:
+  struct Directory {
+    UniqueFd fd;
+    std::string prefix;
+    std::vector<sys::DirEntry> rest;  // the next one last
+  };
+
+  static Directory open(int dirfd, const std::string& name, std::string prefix) {
+    Directory directory{
+        sys::openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), std::move(prefix), {}};
+    directory.rest = sys::list_directory(directory.fd.get());
+    std::reverse(directory.rest.begin(), directory.rest.end());
+    return directory;
+  }
+
+  // True for a directory that has not been seen before.
+  bool add_line(int dirfd, const std::string& name, const std::string& path) {
     const struct stat info = sys::fstatat(dirfd, name);
     std::string line = path + ": ";
     const auto [first, is_new] = first_paths_.emplace(std::pair(info.st_dev, info.st_ino), path);
     if (!is_new) {
       lines.push_back(line + "same as " + first->second);
-      return;
+      return false;
     }
     line += describe(dirfd, name, info) + xattrs(sys::fd_path(dirfd) + "/" + name);
     if (options_.mtimes) {
@@ -61,15 +97,9 @@ class Dumper {
               std::to_string(info.st_mtim.tv_nsec);
     }
     lines.push_back(std::move(line));
-    if (!S_ISDIR(info.st_mode)) return;
-    const UniqueFd fd = sys::openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    for (const auto& entry : sys::list_directory(fd.get()))
-      dump(fd.get(), entry.name, path == "." ? entry.name : path + "/" + entry.name);
+    return S_ISDIR(info.st_mode);
   }
 
-  std::vector<std::string> lines;
-
- private:
   static std::string describe(int dirfd, const std::string& name, const struct stat& info) {
     std::array<char, 64> attributes;
     std::snprintf(attributes.data(), attributes.size(), " %04o %u:%u", info.st_mode & 07777U,
@@ -124,7 +154,7 @@ class Dumper {
 
 std::vector<std::string> tree_dump(int dirfd, const TreeDumpOptions& options) {
   Dumper dumper(options);
-  dumper.dump(dirfd, ".", ".");
+  dumper.dump(dirfd);
   std::sort(dumper.lines.begin(), dumper.lines.end());
   return std::move(dumper.lines);
 }

@@ -18,7 +18,7 @@ type tarFacts struct {
 	implied           map[string]bool // directories without a member of their own
 	dirOnWhiteout     map[string]bool // directories made where the same tar has a whiteout
 	whiteoutOnName    map[string]bool // whiteouts of what the same tar made before
-	uselessInside     map[string]bool // whiteouts in directories that the tar makes opaque
+	uselessInside     map[string]bool // whiteouts below directories that the tar makes opaque
 	whiteouts         map[string]bool // all of them, as JSON shows the names
 	below             tree            // what the tar lies on
 	impliedOnWhiteout bool            // a whiteout's name is the directory of a later member
@@ -238,13 +238,14 @@ func (g *generator) forget(at string) {
 }
 
 func (g *generator) whiteout(dir, at string) error {
-	if g.plainly && (g.made[at] != 0 || g.gone[at] || g.below[at] == nil || g.opaque[dir]) {
+	if g.plainly && (g.made[at] != 0 || g.gone[at] || g.below[at] == nil || g.isCutOff(dir)) {
 		return nil
 	}
 	if g.made[at] != 0 || g.gone[at] {
 		g.facts.whiteoutOnName[at] = true
+		g.dropWhiteouts(at)
 	}
-	if g.opaque[dir] {
+	if g.isCutOff(dir) {
 		g.facts.uselessInside[at] = true
 	}
 	if g.made[at] == 0 {
@@ -258,17 +259,40 @@ func (g *generator) marker(dir string) error {
 	if dir == "" || g.opaque[dir] {
 		return nil // the root of a layer cannot be opaque
 	}
+	if g.plainly && g.hasWhiteouts(dir) {
+		return nil
+	}
 	g.opaque[dir] = true
-	for _, at := range sortedKeys(g.gone) {
-		if path.Dir(at) == dir {
-			if g.plainly {
-				delete(g.opaque, dir)
-				return nil
-			}
+	g.dropWhiteouts(dir)
+	return g.special(path.Join(dir, ".wh..wh..opq"))
+}
+
+// isCutOff: nothing of the layers below shows in dir, as overlayd has it.
+func (g *generator) isCutOff(dir string) bool {
+	for ; dir != "" && dir != "."; dir = path.Dir(dir) {
+		if g.opaque[dir] || g.facts.dirOnWhiteout[dir] || g.facts.whiteoutOnName[dir] {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *generator) hasWhiteouts(dir string) bool {
+	for at := range g.gone {
+		if strings.HasPrefix(at, dir+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// dropWhiteouts: dir hides everything below, so overlayd keeps none in it.
+func (g *generator) dropWhiteouts(dir string) {
+	for at := range g.gone {
+		if strings.HasPrefix(at, dir+"/") {
 			g.facts.uselessInside[at] = true
 		}
 	}
-	return g.special(path.Join(dir, ".wh..wh..opq"))
 }
 
 func (g *generator) special(name string) error {

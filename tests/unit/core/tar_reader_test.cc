@@ -536,6 +536,13 @@ TEST_SUITE("tar reader") {
              .end()
              .str(),
          ""},
+        {"a key like those of sparse files, at a device",
+         TarBuilder()
+             .pax({{"GNU.sparse.other", "1"}})
+             .header({.name = "c", .type = '3', .dev_major = 1, .dev_minor = 3})
+             .end()
+             .str(),
+         ""},
         {"Solaris sparse",
          TarBuilder().pax({{"SUN.holesdata", " 0 512"}}).file("f", "x").end().str(),
          "its kind of sparse file is unsupported"},
