@@ -14,6 +14,10 @@ namespace {
 // Keys in the order they are added, as the protocol's examples have them.
 using Json = nlohmann::ordered_json;
 
+/// No request has more than three levels. The library copies values by recursion, so that a body
+/// within the limit of size could overflow the stack.
+constexpr int kMaxNesting = 16;
+
 [[noreturn]] void refuse(const std::string& why) { throw Error(ErrorKind::InvalidArgument, why); }
 
 [[noreturn]] void refuse_type(const std::string& name, const char* wanted) {
@@ -82,7 +86,13 @@ class Fields {
 
 Json parse_object(std::string_view body) {
   if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) refuse("request body is empty");
-  Json object = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  bool too_deep = false;
+  const auto keep = [&](int depth, Json::parse_event_t, const Json&) {
+    too_deep = too_deep || depth > kMaxNesting;
+    return !too_deep;
+  };
+  Json object = Json::parse(body, keep, /*allow_exceptions=*/false);
+  if (too_deep) refuse("request body is nested too deeply");
   if (object.is_discarded()) refuse("request body is not valid JSON");
   if (!object.is_object()) refuse("request body is not a JSON object");
   return object;
