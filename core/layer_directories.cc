@@ -118,14 +118,10 @@ int LayerDirectories::enter(const std::string& path) {
   if (current_ && path == path_ && !stale_) return current_.get();
   leave();
   stale_ = false;
-  // Nearly always the tar has named the directory before, by its real path.
-  current_ = try_open_directory_beneath(root_, path);
-  length_ = path.size();
-  if (!current_) {
-    Step end = *walk(path, Missing::Make);
-    current_ = std::move(end.own);
-    length_ = end.length;
-  }
+  auto end = find_own(path);
+  if (!end) end = walk(path, lower_root(), Missing::Make);
+  current_ = std::move(end->own);
+  length_ = end->length;
   path_ = path;
   const struct stat info = sys::fstat(current_.get());
   mtime_ = info.st_mtim;
@@ -146,10 +142,17 @@ void LayerDirectories::leave() {
 }
 
 UniqueFd LayerDirectories::find(const std::string& path) {
-  UniqueFd found = try_open_directory_beneath(root_, path);
-  if (found) return found;
-  auto end = walk(path, Missing::Stop);
+  auto end = find_own(path);
+  if (!end) end = walk(path, lower_root(), Missing::Stop);
   return end ? std::move(end->own) : UniqueFd();
+}
+
+// Nearly always the tar has named the directory before, by its real path; sometimes by one with
+// symlinks of its own. The layers below are looked at for what is left: they may be many.
+std::optional<LayerDirectories::Step> LayerDirectories::find_own(const std::string& path) {
+  UniqueFd found = try_open_directory_beneath(root_, path);
+  if (found) return Step{std::move(found), nullptr, path.size()};
+  return walk(path, nullptr, Missing::Stop);
 }
 
 std::shared_ptr<const MergedDir> LayerDirectories::lower_root() {
@@ -157,13 +160,14 @@ std::shared_ptr<const MergedDir> LayerDirectories::lower_root() {
   return lower_root_;
 }
 
-// One component at a time, in this layer and below it together. Every step opens one name without
+// One component at a time, in this layer and in `lower` together. Every step opens one name without
 // following it, so there is nothing to escape through; ".." goes back to the step before. nullopt
 // only with Missing::Stop.
 std::optional<LayerDirectories::Step> LayerDirectories::walk(const std::string& path,
+                                                             std::shared_ptr<const MergedDir> lower,
                                                              Missing missing) {
   std::vector<Step> steps;
-  steps.push_back({sys::openat(root_, ".", O_RDONLY | O_DIRECTORY), lower_root()});
+  steps.push_back({sys::openat(root_, ".", O_RDONLY | O_DIRECTORY), std::move(lower)});
   Remaining rest(path);
   while (!rest.empty()) {
     const std::string name = rest.pop();

@@ -72,7 +72,9 @@ class LayerDirectories {
   /// if there is one below; or go no further.
   enum class Missing { Make, Refuse, Stop };
 
-  std::optional<Step> walk(const std::string& path, Missing missing);
+  std::optional<Step> find_own(const std::string& path);
+  std::optional<Step> walk(const std::string& path, std::shared_ptr<const MergedDir> lower,
+                           Missing missing);
   static std::optional<std::string> symlink_at(const Step& at, const std::string& name);
   std::optional<Step> step(const Step& at, const std::string& name, Missing missing);
   static Step step_into_own(const Step& at, const std::string& name);
