@@ -64,6 +64,9 @@ template <std::invocable F>
 /// Runs `work`; an Error leaving it gets "<context>: " put before its message, kind and errno kept.
 template <std::invocable F>
 decltype(auto) with_context(const std::string& context, F&& work);
+/// The same, with the context made only when it is needed.
+template <std::invocable Context, std::invocable F>
+decltype(auto) with_context(Context&& context, F&& work);
 
 /// 'text' in single quotes, control characters and non-UTF-8 bytes shown as \xNN, so that a hostile
 /// name cannot forge a log line. Long text is cut in the middle.
@@ -91,6 +94,15 @@ decltype(auto) with_context(const std::string& context, F&& work) {
     return std::forward<F>(work)();
   } catch (const Error&) {
     detail::rethrow_with_context(context);
+  }
+}
+
+template <std::invocable Context, std::invocable F>
+decltype(auto) with_context(Context&& context, F&& work) {
+  try {
+    return std::forward<F>(work)();
+  } catch (const Error&) {
+    detail::rethrow_with_context(std::forward<Context>(context)());
   }
 }
 

@@ -75,7 +75,9 @@ class TarExport {
       : source_(source), maps_(maps), tar_(sink) {}
 
   void run() {
-    walk("", source_.upper, source_.parent, false);
+    static const OptionalDir kNone;
+    // The whiteouts of a single layer leave as they are, so the parent need not be looked at.
+    walk("", source_.upper, source_.direct ? kNone : source_.parent, false);
     tar_.finish();
   }
 
@@ -88,10 +90,11 @@ class TarExport {
             bool cut_off) {
     cut_off = cut_off || directory.opaque();
     for (const Entry& entry : directory.list()) {
-      const std::string path = prefix + entry.name;
-      const OptionalDir inside = with_context(
-          quoted(path), [&] { return write(path, directory, entry, parent, cut_off); });
-      if (inside) walk(path + "/", *inside, parent_directory(parent, entry.name), cut_off);
+      const std::string path = prefix + entry.name();
+      const OptionalDir inside =
+          with_context([&] { return quoted(path); },
+                       [&] { return write(path, directory, entry, parent, cut_off); });
+      if (inside) walk(path + "/", *inside, parent_directory(parent, entry.name()), cut_off);
     }
   }
 
@@ -100,16 +103,18 @@ class TarExport {
                     const OptionalDir& parent, bool cut_off) {
     if (entry.is_whiteout()) {
       if (is_needed(entry, parent, cut_off)) write_whiteout(path, entry);
-    } else if (entry.name.starts_with(whiteout::kPrefix)) {
+    } else if (entry.name().starts_with(whiteout::kPrefix)) {
       throw Error(ErrorKind::Unsupported,
                   "a name that begins with '.wh.' would be taken for a deletion in a layer tar");
     } else if (entry.is_directory()) {
       MergedDir inside = directory.open(entry);
-      write_directory(path, entry, inside.opaque());
+      write_directory(path, inside);
       return inside;
-    } else if (S_ISSOCK(entry.info.st_mode)) {
+    } else if (S_ISSOCK(entry.type())) {
       ++sockets_;  // means nothing without the process that bound it, and no tar type exists for it
-    } else if (!write_hard_link(path, entry)) {
+    } else if (S_ISREG(entry.type())) {
+      write_file(path, entry);
+    } else {
       write_object(path, entry);
     }
     return std::nullopt;
@@ -123,7 +128,7 @@ class TarExport {
   // A whiteout that hides nothing is worse than useless: overlayfs lists it in a directory that it
   // need not merge, and then has no such file.
   bool is_needed(const Entry& whiteout, const OptionalDir& parent, bool cut_off) const {
-    return source_.direct || (!cut_off && parent && parent->find(whiteout.name));
+    return source_.direct || (!cut_off && parent && parent->find(whiteout.name()));
   }
 
   TarEntry header(std::string name, const struct stat& info) const {
@@ -137,8 +142,7 @@ class TarExport {
     return out;
   }
 
-  void add_xattrs(TarEntry& out, const Entry& entry) const {
-    const xattr::At file{entry.dirfd, entry.name};
+  void add_xattrs(TarEntry& out, xattr::At file) const {
     for (const std::string& name : xattr::list(file)) {
       if (name == whiteout::kMetacopyXattr) {
         throw Error(
@@ -154,21 +158,21 @@ class TarExport {
 
   void write_whiteout(const std::string& path, const Entry& entry) {
     TarEntry out;
-    const size_t slash = path.size() - entry.name.size();
-    out.name = path.substr(0, slash) + whiteout::marker_for(entry.name);
+    const size_t slash = path.size() - entry.name().size();
+    out.name = path.substr(0, slash) + whiteout::marker_for(entry.name());
     out.mode = 0600;
     // The kernel makes whiteouts as host root, whom a map need not know.
-    out.uid = maps_.uids.to_container(entry.info.st_uid).value_or(0);
-    out.gid = maps_.gids.to_container(entry.info.st_gid).value_or(0);
-    out.mtime.seconds = entry.info.st_mtim.tv_sec;
+    out.uid = maps_.uids.to_container(entry.info().st_uid).value_or(0);
+    out.gid = maps_.gids.to_container(entry.info().st_gid).value_or(0);
+    out.mtime.seconds = entry.info().st_mtim.tv_sec;
     begin(out);
   }
 
-  void write_directory(const std::string& path, const Entry& entry, bool opaque) {
-    TarEntry out = header(path + "/", entry.info);
-    add_xattrs(out, entry);
+  void write_directory(const std::string& path, const MergedDir& directory) {
+    TarEntry out = header(path + "/", sys::fstat(directory.nearest()));
+    add_xattrs(out, {directory.nearest(), ""});
     begin(out);
-    if (!opaque || !is_relative()) return;
+    if (!directory.opaque() || !is_relative()) return;
     TarEntry marker;
     marker.name = path + "/" + std::string(whiteout::kOpaqueMarker);
     marker.mode = out.mode & 0777;
@@ -181,40 +185,45 @@ class TarExport {
   bool is_relative() const { return source_.direct || source_.parent; }
 
   // True when this inode went out before under another name.
-  bool write_hard_link(const std::string& path, const Entry& entry) {
-    if (entry.info.st_nlink < 2) return false;
-    const auto [first, is_new] = links_.try_emplace(inode_of(entry.info), path);
+  bool write_hard_link(const std::string& path, const struct stat& info, xattr::At file) {
+    if (info.st_nlink < 2) return false;
+    const auto [first, is_new] = links_.try_emplace(inode_of(info), path);
     if (is_new) return false;
-    TarEntry out = header(path, entry.info);
+    TarEntry out = header(path, info);
     out.type = TarType::HardLink;
     out.link_name = first->second;
-    if (!S_ISLNK(entry.info.st_mode)) add_xattrs(out, entry);
+    if (!S_ISLNK(info.st_mode)) add_xattrs(out, file);
     begin(out);
     return true;
   }
 
   void write_object(const std::string& path, const Entry& entry) {
-    if (S_ISREG(entry.info.st_mode)) return write_file(path, entry);
-    TarEntry out = header(path, entry.info);
+    const struct stat& info = entry.info();
+    const xattr::At file{entry.dirfd(), entry.name()};
+    if (write_hard_link(path, info, file)) return;
+    TarEntry out = header(path, info);
     if (out.type == TarType::Symlink) {
-      out.link_name = sys::readlinkat(entry.dirfd, entry.name);
+      out.link_name = sys::readlinkat(entry.dirfd(), entry.name());
     } else {
-      add_xattrs(out, entry);
+      add_xattrs(out, file);
     }
     if (out.type == TarType::CharDevice || out.type == TarType::BlockDevice) {
-      out.dev_major = major(entry.info.st_rdev);
-      out.dev_minor = minor(entry.info.st_rdev);
+      out.dev_major = major(info.st_rdev);
+      out.dev_minor = minor(info.st_rdev);
     }
     begin(out);
   }
 
   void write_file(const std::string& path, const Entry& entry) {
-    const UniqueFd fd = sys::openat(entry.dirfd, entry.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const UniqueFd fd =
+        sys::openat(entry.dirfd(), entry.name(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     const struct stat info = sys::fstat(fd.get());
     if (!S_ISREG(info.st_mode)) throw Error(ErrorKind::Busy, "changed its type while being read");
+    const xattr::At file{fd.get(), ""};
+    if (write_hard_link(path, info, file)) return;
     TarEntry out = header(path, info);
     out.size = static_cast<uint64_t>(info.st_size);
-    add_xattrs(out, entry);
+    add_xattrs(out, file);
     begin(out);
     copy_data(fd.get());
   }
@@ -247,12 +256,12 @@ bool same_mtime(const timespec& a, const timespec& b) {
 }
 
 std::optional<std::string> capability_of(const Entry& entry) {
-  if (!S_ISREG(entry.info.st_mode)) return std::nullopt;
-  return xattr::get({entry.dirfd, entry.name}, capability::kXattr);
+  if (!S_ISREG(entry.type())) return std::nullopt;
+  return xattr::get({entry.dirfd(), entry.name()}, capability::kXattr);
 }
 
 bool same(const Entry& a, const Entry& b) {
-  const struct stat &x = a.info, &y = b.info;
+  const struct stat &x = a.info(), &y = b.info();
   if (x.st_mode != y.st_mode || x.st_uid != y.st_uid || x.st_gid != y.st_gid ||
       x.st_rdev != y.st_rdev)
     return false;
@@ -271,8 +280,8 @@ class ChangeList {
     cut_off = cut_off || upper.opaque();
     std::unordered_set<std::string> upper_names;
     for (const Entry& entry : upper.list()) {
-      if (cut_off && !entry.is_whiteout()) upper_names.insert(entry.name);
-      compare_entry(prefix + entry.name, upper, entry, parent, cut_off);
+      if (cut_off && parent && !entry.is_whiteout()) upper_names.insert(entry.name());
+      compare_entry(prefix + entry.name(), upper, entry, parent, cut_off);
     }
     if (cut_off && parent) add_hidden(prefix, upper_names, *parent);
     return changes_.size() != before;
@@ -287,18 +296,23 @@ class ChangeList {
  private:
   void compare_entry(const std::string& path, const MergedDir& upper, const Entry& entry,
                      const OptionalDir& parent, bool cut_off) {
-    with_context(quoted(path), [&] { check_length(path.size() - 1); });  // "/" is no part of it
-    const std::optional<Entry> below = parent ? parent->find(entry.name) : std::nullopt;
+    with_context([&] { return quoted(path); },
+                 [&] { check_length(path.size() - 1); });  // "/" is no part of it
+    const std::optional<Entry> below = parent ? parent->find(entry.name()) : std::nullopt;
     if (entry.is_whiteout()) {
       // Where everything is hidden anyway, add_hidden finds it.
       if (below && !cut_off) changes_.push_back({path, ChangeKind::Delete});
       return;
     }
+    // What is new need not be looked at. What has vanished was deleted.
+    if (below && entry.try_info() == nullptr) return;
     const bool changed = !below || !same(entry, *below);
     const ChangeKind kind = below ? ChangeKind::Modify : ChangeKind::Add;
     const bool changed_inside =
         entry.is_directory() &&
-        compare(path + "/", upper.open(entry), parent_directory(parent, entry.name), cut_off);
+        compare(path + "/", upper.open(entry),
+                below && below->is_directory() ? OptionalDir(parent->open(*below)) : std::nullopt,
+                cut_off);
     if (changed || changed_inside) changes_.push_back({path, kind});
   }
 
@@ -306,8 +320,8 @@ class ChangeList {
   void add_hidden(const std::string& prefix, const std::unordered_set<std::string>& upper_names,
                   const MergedDir& parent) {
     for (const Entry& entry : parent.list()) {
-      if (entry.is_whiteout() || upper_names.contains(entry.name)) continue;
-      changes_.push_back({prefix + entry.name, ChangeKind::Delete});
+      if (entry.is_whiteout() || upper_names.contains(entry.name())) continue;
+      changes_.push_back({prefix + entry.name(), ChangeKind::Delete});
     }
   }
 
@@ -326,8 +340,8 @@ class SizeSum {
     for (const Entry& entry : directory.list()) {
       if (entry.is_directory()) {
         add_tree(directory.open(entry), depth + 1);
-      } else if (entry.info.st_nlink < 2 || seen_.insert(inode_of(entry.info)).second) {
-        add(entry.info.st_size);
+      } else if (const struct stat* const info = entry.try_info()) {
+        if (info->st_nlink < 2 || seen_.insert(inode_of(*info)).second) add(info->st_size);
       }
     }
   }

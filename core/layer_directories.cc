@@ -94,7 +94,7 @@ UniqueFd make_directory(int parent, const std::string& name) {
 }
 
 void copy_xattrs(const MergedDir::Entry& from, int to) {
-  const xattr::At source{from.dirfd, from.name};
+  const xattr::At source{from.dirfd(), from.name()};
   for (const std::string& name : xattr::list(source)) {
     if (is_overlay_xattr(name)) continue;  // about the lower directory, not its copy
     if (const auto value = xattr::get(source, name.c_str()))
@@ -103,10 +103,10 @@ void copy_xattrs(const MergedDir::Entry& from, int to) {
 }
 
 void copy_metadata(const MergedDir::Entry& from, int to) {
-  sys::fchown(to, from.info.st_uid, from.info.st_gid);
+  sys::fchown(to, from.info().st_uid, from.info().st_gid);
   copy_xattrs(from, to);
-  sys::fchmod(to, from.info.st_mode & 07777);
-  set_mtime(to, from.info.st_mtim);
+  sys::fchmod(to, from.info().st_mode & 07777);
+  set_mtime(to, from.info().st_mtim);
 }
 
 }  // namespace
@@ -199,8 +199,8 @@ std::optional<std::string> LayerDirectories::symlink_at(const Step& at, const st
     return sys::readlinkat(at.own.get(), name);
   }
   const auto below = at.lower ? at.lower->find(name) : std::nullopt;
-  if (!below || !S_ISLNK(below->info.st_mode)) return std::nullopt;
-  return sys::readlinkat(below->dirfd, name);
+  if (!below || !S_ISLNK(below->type())) return std::nullopt;
+  return sys::readlinkat(below->dirfd(), name);
 }
 
 // nullopt only with Missing::Stop.

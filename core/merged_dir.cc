@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/merged_dir.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 
 #include <algorithm>
@@ -17,7 +18,29 @@ MergedDir::MergedDir(std::vector<UniqueFd> layers) : MergedDir(std::move(layers)
 MergedDir::MergedDir(std::vector<UniqueFd> column, bool opaque)
     : column_(std::move(column)), opaque_(opaque) {}
 
-bool MergedDir::Entry::is_whiteout() const { return whiteout::is_whiteout(info); }
+MergedDir::Entry::Entry(std::string name, int dirfd, size_t layer, mode_t type)
+    : name_(std::move(name)), dirfd_(dirfd), layer_(layer), type_(type) {}
+
+MergedDir::Entry::Entry(std::string name, int dirfd, size_t layer, const struct stat& info)
+    : Entry(std::move(name), dirfd, layer, info.st_mode & S_IFMT) {
+  info_ = info;
+}
+
+bool MergedDir::Entry::is_whiteout() const {
+  if (!S_ISCHR(type_)) return false;
+  const struct stat* const found = try_info();
+  return found != nullptr && whiteout::is_whiteout(*found);
+}
+
+const struct stat& MergedDir::Entry::info() const {
+  if (!info_) info_ = sys::fstatat(dirfd_, name_);
+  return *info_;
+}
+
+const struct stat* MergedDir::Entry::try_info() const {
+  if (!info_) info_ = sys::try_fstatat(dirfd_, name_);
+  return info_ ? &*info_ : nullptr;
+}
 
 std::vector<MergedDir::Entry> MergedDir::list() const {
   std::vector<Entry> entries;
@@ -26,14 +49,16 @@ std::vector<MergedDir::Entry> MergedDir::list() const {
     const int dirfd = column_[layer].get();
     for (sys::DirEntry& found : sys::list_directory(dirfd)) {
       if (column_.size() > 1 && !seen.insert(found.name).second) continue;
-      const auto info = sys::try_fstatat(dirfd, found.name);
-      if (!info) continue;
-      entries.push_back({std::move(found.name), dirfd, layer, *info});
+      if (found.type != DT_UNKNOWN) {
+        entries.emplace_back(std::move(found.name), dirfd, layer, DTTOIF(found.type));
+      } else if (const auto info = sys::try_fstatat(dirfd, found.name)) {
+        entries.emplace_back(std::move(found.name), dirfd, layer, *info);
+      }
     }
   }
   if (column_.size() > 1) {
     std::sort(entries.begin(), entries.end(),
-              [](const Entry& a, const Entry& b) { return a.name < b.name; });
+              [](const Entry& a, const Entry& b) { return a.name() < b.name(); });
   }
   return entries;
 }
@@ -43,23 +68,30 @@ std::optional<MergedDir::Entry> MergedDir::find(const std::string& name) const {
     const int dirfd = column_[layer].get();
     if (const auto info = sys::try_fstatat(dirfd, name)) {
       if (whiteout::is_whiteout(*info)) return std::nullopt;
-      return Entry{name, dirfd, layer, *info};
+      return Entry(name, dirfd, layer, *info);
     }
   }
   return std::nullopt;
 }
 
 MergedDir MergedDir::open(const Entry& directory) const {
+  const std::string& name = directory.name();
   std::vector<UniqueFd> column;
-  for (size_t layer = directory.layer; layer < column_.size(); ++layer) {
+  for (size_t layer = directory.layer(); layer < column_.size(); ++layer) {
     const int dirfd = column_[layer].get();
-    const auto info = sys::try_fstatat(dirfd, directory.name);
-    if (!info) continue;
-    if (!S_ISDIR(info->st_mode)) return MergedDir(std::move(column), true);
-    column.push_back(sys::openat(dirfd, directory.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    if (whiteout::is_opaque({dirfd, directory.name})) return MergedDir(std::move(column), true);
+    UniqueFd inside(::openat(dirfd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!inside && errno == ENOENT) continue;
+    if (!inside && !column.empty() && (errno == ENOTDIR || errno == ELOOP))
+      return MergedDir(std::move(column), true);
+    if (!inside) throw_errno("open directory", name);
+    const bool opaque = with_context([&] { return quoted(name); },
+                                     [&] {
+                                       return whiteout::is_opaque({inside.get(), ""});
+                                     });
+    column.push_back(std::move(inside));
+    if (opaque) return MergedDir(std::move(column), true);
   }
-  if (column.empty()) throw SysError(ENOENT, "open directory " + quoted(directory.name));
+  if (column.empty()) throw SysError(ENOENT, "open directory " + quoted(name));
   return MergedDir(std::move(column), false);
 }
 

@@ -28,17 +28,36 @@ class MergedDir {
   /// directory.
   explicit MergedDir(std::vector<UniqueFd> layers);
 
-  struct Entry {
-    std::string name;
-    int dirfd;         ///< the layer's directory that holds it; lives as long as the MergedDir
-    size_t layer;      ///< index in this directory's column, 0 nearest
-    struct stat info;  ///< not following symlinks
-    bool is_directory() const { return S_ISDIR(info.st_mode); }
+  /// An object of one layer. What the list of a directory says of it comes free; the rest is asked
+  /// of the kernel at the first use.
+  class Entry {
+   public:
+    Entry(std::string name, int dirfd, size_t layer, mode_t type);
+    Entry(std::string name, int dirfd, size_t layer, const struct stat& info);
+
+    const std::string& name() const { return name_; }
+    /// The layer's directory that holds it; lives as long as the MergedDir.
+    int dirfd() const { return dirfd_; }
+    /// Index in the directory's column, 0 nearest.
+    size_t layer() const { return layer_; }
+    /// The S_IFMT bits.
+    mode_t type() const { return type_; }
+    bool is_directory() const { return S_ISDIR(type_); }
     bool is_whiteout() const;
+    /// Not following symlinks. SysError(ENOENT): it has vanished (a live upper).
+    const struct stat& info() const;
+    /// The same; null when it has vanished.
+    const struct stat* try_info() const;
+
+   private:
+    std::string name_;
+    int dirfd_;
+    size_t layer_;
+    mode_t type_;
+    mutable std::optional<struct stat> info_;
   };
 
-  /// The nearest object of each name, whiteouts included, sorted by name bytes. A name that
-  /// vanishes while being listed (a live upper) is left out: it was deleted.
+  /// The nearest object of each name, whiteouts included, sorted by name bytes.
   std::vector<Entry> list() const;
 
   /// The nearest object of that name; nullopt when no layer has it or a whiteout hides it.
@@ -46,6 +65,9 @@ class MergedDir {
 
   /// The merged directory behind a directory entry.
   MergedDir open(const Entry& directory) const;
+
+  /// The nearest layer's directory, open for reading.
+  int nearest() const { return column_.front().get(); }
 
   /// True when this directory hides whatever lies below the stack at its place: one of its layers
   /// has it opaque, or something other than a directory underneath. Roots never are.

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -193,20 +194,23 @@ void write_file_atomically(int dirfd, const std::string& path, std::string_view 
 }
 
 std::vector<DirEntry> list_directory(int dirfd) {
-  UniqueFd fd = reopen_for_listing(dirfd);
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(fd.get()), ::closedir);
-  if (!dir) throw_errno([] { return std::string("list a directory"); });
-  (void)fd.release();  // the stream owns it now
+  UniqueFd reopened;
+  if (::lseek(dirfd, 0, SEEK_SET) != 0) {
+    reopened = reopen_for_listing(dirfd);
+    dirfd = reopened.get();
+  }
   std::vector<DirEntry> entries;
+  alignas(dirent64) std::array<char, 32 * 1024> buffer;
   for (;;) {
-    errno = 0;
-    const dirent* entry = ::readdir(dir.get());
-    if (entry == nullptr) {
-      if (errno != 0) throw_errno([] { return std::string("list a directory"); });
-      break;
+    const ssize_t length = ::getdents64(dirfd, buffer.data(), buffer.size());
+    if (length < 0) throw_errno([] { return std::string("list a directory"); });
+    if (length == 0) break;
+    for (const char* at = buffer.data(); at < buffer.data() + length;) {
+      const auto* const entry = reinterpret_cast<const dirent64*>(at);
+      at += entry->d_reclen;
+      const std::string_view name = entry->d_name;
+      if (name != "." && name != "..") entries.push_back({std::string(name), entry->d_type});
     }
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") entries.push_back({std::string(name), entry->d_type});
   }
   std::sort(entries.begin(), entries.end(),
             [](const DirEntry& a, const DirEntry& b) { return a.name < b.name; });

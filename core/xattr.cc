@@ -3,6 +3,7 @@
 
 #include <sys/xattr.h>
 
+#include <array>
 #include <cerrno>
 
 #include "core/error.h"
@@ -22,6 +23,17 @@ std::string path_of(At file) {
   return path;
 }
 
+// By the descriptor if it is one of the file itself, which is much quicker than by a path. An
+// O_PATH descriptor will not do.
+template <typename ByFd, typename ByPath>
+auto call_on(At file, ByFd by_fd, ByPath by_path) {
+  if (file.name.empty()) {
+    const auto result = by_fd(file.dirfd);
+    if (result >= 0 || errno != EBADF) return result;
+  }
+  return by_path(path_of(file).c_str());
+}
+
 bool has_none(int errnum) { return errnum == ENODATA || errnum == EOPNOTSUPP; }
 
 [[noreturn]] void fail(const char* act, const char* attribute, At file) {
@@ -29,43 +41,53 @@ bool has_none(int errnum) { return errnum == ENODATA || errnum == EOPNOTSUPP; }
       [&] { return std::string(act) + " " + quoted(attribute) + " of " + quoted(file.name); });
 }
 
-// Calls with a small buffer first: nearly all values and lists are short.
-template <typename Call>
-std::optional<std::string> read_growing(Call call) {
-  for (std::string buffer(256, '\0');; buffer.resize(kMax)) {
-    const ssize_t length = call(buffer.data(), buffer.size());
-    if (length >= 0) {
-      buffer.resize(static_cast<size_t>(length));
-      return buffer;
-    }
-    if (errno != ERANGE || buffer.size() == kMax) return std::nullopt;
+// Calls `read` with a small buffer first, as nearly all values and lists are short, and hands what
+// it read to `use`; false when it failed.
+template <typename Read, typename Use>
+bool read_growing(Read read, Use use) {
+  std::array<char, 256> small;
+  ssize_t length = read(small.data(), small.size());
+  if (length >= 0) {
+    use(std::string_view(small.data(), static_cast<size_t>(length)));
+    return true;
   }
+  if (errno != ERANGE) return false;
+  std::string large(kMax, '\0');
+  length = read(large.data(), large.size());
+  if (length >= 0) use(std::string_view(large.data(), static_cast<size_t>(length)));
+  return length >= 0;
 }
 
 }  // namespace
 
 std::optional<std::string> get(At file, const char* attribute) {
-  const std::string path = path_of(file);
-  auto value = read_growing([&](char* buffer, size_t size) {
-    return ::lgetxattr(path.c_str(), attribute, buffer, size);
-  });
-  if (!value && !has_none(errno)) fail("read xattr", attribute, file);
+  std::optional<std::string> value;
+  const bool was_read = read_growing(
+      [&](char* buffer, size_t size) {
+        return call_on(
+            file, [&](int fd) { return ::fgetxattr(fd, attribute, buffer, size); },
+            [&](const char* path) { return ::lgetxattr(path, attribute, buffer, size); });
+      },
+      [&](std::string_view bytes) { value.emplace(bytes); });
+  if (!was_read && !has_none(errno)) fail("read xattr", attribute, file);
   return value;
 }
 
 std::vector<std::string> list(At file) {
-  const std::string path = path_of(file);
-  const auto packed = read_growing(
-      [&](char* buffer, size_t size) { return ::llistxattr(path.c_str(), buffer, size); });
-  if (!packed) {
-    if (has_none(errno)) return {};
-    fail("list", "xattrs", file);
-  }
   std::vector<std::string> names;
-  for (size_t start = 0; start < packed->size();) {
-    names.emplace_back(packed->c_str() + start);
-    start += names.back().size() + 1;
-  }
+  const bool was_read = read_growing(
+      [&](char* buffer, size_t size) {
+        return call_on(
+            file, [&](int fd) { return ::flistxattr(fd, buffer, size); },
+            [&](const char* path) { return ::llistxattr(path, buffer, size); });
+      },
+      [&](std::string_view packed) {
+        while (!packed.empty()) {
+          names.emplace_back(packed.substr(0, packed.find('\0')));
+          packed.remove_prefix(names.back().size() + 1);
+        }
+      });
+  if (!was_read && !has_none(errno)) fail("list", "xattrs", file);
   return names;
 }
 

@@ -12,7 +12,8 @@
 
 namespace overlayd::xattr {
 
-/// A file below an open directory; an empty name is the directory itself.
+/// A file below an open directory; an empty name is what `dirfd` itself is open on, which may then
+/// be a file as well.
 struct At {
   int dirfd;
   std::string_view name;
