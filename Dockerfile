@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# The root file system of the managed plugin; config.json goes beside it.
+# The root file system of the managed plugin, as scripts/build-plugin makes it.
 FROM debian:bookworm AS build
 WORKDIR /src
 COPY . .
-RUN scripts/setup --build && cmake --preset release && cmake --build --preset release
+RUN scripts/setup --build && scripts/build-plugin /plugin
 
-FROM debian:bookworm-slim
-RUN apt-get update \
- && apt-get install -y --no-install-recommends libcpp-httplib0.11 libarchive13 libspdlog1.10 \
- && rm -rf /var/lib/apt/lists/*
-COPY --from=build /src/build/release/overlayd /usr/bin/overlayd
-RUN mkdir -p /run/docker/plugins /var/lib/overlayd
+FROM scratch
+COPY --from=build /plugin/rootfs/ /
 ENTRYPOINT ["/usr/bin/overlayd"]

@@ -2,20 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # overlayd as a managed plugin, from config.json: created, enabled, used, killed by the engine, restarted
 # needs: overlayd
-#
-# The Dockerfile needs a registry, so the plugin's root file system is put together here: the binary and
-# the libraries it is linked with.
+source "$HERE/managed.sh"
 plugin=$SCRATCH/plugin
-mkdir -p "$plugin"/rootfs/{usr/bin,run/docker/plugins,var/lib/overlayd,tmp,proc,sys,dev,etc}
-cp "$OVERLAYD" "$plugin/rootfs/usr/bin/overlayd"
-ldd "$OVERLAYD" | grep -oE '/[^ ]+' | while read -r library; do
-  mkdir -p "$plugin/rootfs$(dirname "$library")"
-  cp --dereference "$library" "$plugin/rootfs$library"
-done
-# Where this machine itself runs with less than every capability, a plugin cannot have more.
-held=$(capsh --decode="$(sed -n 's/^CapBnd:\s*//p' /proc/self/status)" | tr '[:lower:]' '[:upper:]')
-jq --arg held "$held" '.Linux.Capabilities |= map(select(. as $one | $held | contains($one)))' \
-  "$ROOT/config.json" >"$plugin/config.json"
+make_bundle "$plugin"
 same "the plugin asks for what it cannot do without" "CAP_SYS_ADMIN" \
   "$(jq -r '.Linux.Capabilities[]' "$plugin/config.json" | grep -x CAP_SYS_ADMIN)"
 
