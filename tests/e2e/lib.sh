@@ -169,6 +169,17 @@ begin_scenario() {
   import_busybox busybox >/dev/null
 }
 
+# The user overlayd-test, for --userns-remap. The engine looks users up in /etc, which gets a layer of its own in
+# this sandbox, gone at the end.
+add_remapped_user() {
+  mkdir -p "$SCRATCH"/etc/{upper,work}
+  mount -t overlay overlay -o "lowerdir=/etc,upperdir=$SCRATCH/etc/upper,workdir=$SCRATCH/etc/work" /etc
+  echo 'overlayd-test:x:64100:64100::/nonexistent:/bin/false' >>/etc/passwd
+  echo 'overlayd-test:x:64100:' >>/etc/group
+  echo 'overlayd-test:200000:65536' >>/etc/subuid
+  echo 'overlayd-test:300000:65536' >>/etc/subgid
+}
+
 # What must hold after any scenario: everything can be removed, and then nothing is left.
 end_scenario() {
   succeeds "end: everything can be removed" remove_everything

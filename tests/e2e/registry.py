@@ -35,52 +35,36 @@ class Registry(http.server.BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def do_GET(self):
-        if self.path == "/v2/":
-            self.answer(200)
-        elif found := re.fullmatch(r"/v2/.+/blobs/(.+)", self.path):
-            blob = blobs.get(found[1])
-            if blob is None:
-                self.answer(404)
-            else:
-                self.answer(200, blob, Docker_Content_Digest=found[1])
-        elif (found := re.fullmatch(r"/v2/(.+)/manifests/(.+)", self.path)) and found.groups() in manifests:
-            kind, text = manifests[found.groups()]
-            self.answer(200, text, Content_Type=kind, Docker_Content_Digest=digest_of(text))
-        else:
+        kind, data = "application/octet-stream", None
+        if found := re.fullmatch(r"/v2/.+/blobs/(.+)", self.path):
+            data = blobs.get(found[1])
+        elif found := re.fullmatch(r"/v2/(.+)/manifests/(.+)", self.path):
+            kind, data = manifests.get(found.groups(), (kind, None))
+        if data is None:
             self.answer(404)
+            return
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        self.answer(200, data, Content_Type=kind, Docker_Content_Digest=digest)
 
     do_HEAD = do_GET
 
-    # An upload: POST begins it, PATCH brings the bytes, PUT names them.
+    # An upload: POST begins it, PUT brings the bytes and their digest.
     def do_POST(self):
         self.body()
-        self.answer(202, Location=self.path.rstrip("/") + "/upload" + str(id(self)))
-
-    def do_PATCH(self):
-        data = self.body()
-        blobs[self.path] = data
-        self.answer(202, Location=self.path, Range=f"0-{len(data) - 1}")
+        self.answer(202, Location=self.path + "upload")
 
     def do_PUT(self):
-        text = self.body()
+        data = self.body()
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
         if found := re.fullmatch(r"/v2/(.+)/manifests/(.+)", self.path):
-            kind = self.headers["Content-Type"]
-            for reference in (found[2], digest_of(text)):
-                manifests[found[1], reference] = kind, text
-            self.answer(201, Docker_Content_Digest=digest_of(text))
+            for reference in (found[2], digest):
+                manifests[found[1], reference] = self.headers["Content-Type"], data
         else:
-            upload, digest = self.path.split("?digest=")
-            digest = digest.replace("%3A", ":")
-            blob = blobs.pop(upload)
-            blobs[digest] = blob
-            self.answer(201 if digest == digest_of(blob) else 400, Docker_Content_Digest=digest)
+            blobs[digest] = data
+        self.answer(201, Docker_Content_Digest=digest)
 
     def log_message(self, *_):
         pass
-
-
-def digest_of(text):
-    return "sha256:" + hashlib.sha256(text).hexdigest()
 
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry)

@@ -29,6 +29,7 @@ same "what may be set" "OVERLAYD_LOG_LEVEL OVERLAYD_MOUNT_API" \
   "$(docker plugin inspect "$name:v1" | jq -r '[.[].Config.Env[] | select(.Settable == ["value"]) | .Name] | sort | join(" ")')"
 make_bundle "$SCRATCH/v2"
 edit_config "$SCRATCH/v2" '.Description = "version 2"'
+echo 2 >"$SCRATCH/v2/rootfs/version" # the engine refuses to create the same root twice
 docker plugin create "$name:v2" "$SCRATCH/v2" >/dev/null
 succeeds "a new version is pushed" docker plugin push "$name:v2"
 docker plugin rm "$name:v2" >/dev/null

@@ -1,15 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # --userns-remap: root of the containers is an ordinary user outside, images hold what it sees
-#
-# The engine looks the user up in /etc. In this sandbox /etc gets a layer of its own, gone at the end.
-mkdir -p "$SCRATCH"/etc/{upper,work}
-mount -t overlay overlay -o "lowerdir=/etc,upperdir=$SCRATCH/etc/upper,workdir=$SCRATCH/etc/work" /etc
-echo 'overlayd-test:x:64100:64100::/nonexistent:/bin/false' >>/etc/passwd
-echo 'overlayd-test:x:64100:' >>/etc/group
-echo 'overlayd-test:200000:65536' >>/etc/subuid
-echo 'overlayd-test:300000:65536' >>/etc/subgid
-
+add_remapped_user
 begin_scenario --userns-remap=overlayd-test
 
 owner() { stat --format '%u:%g' "$@"; }
