@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The root file system of the managed plugin, as scripts/build-plugin makes it.
+# The root file system of the managed plugin, as scripts/build-plugin makes it; config.json goes beside it.
 FROM debian:bookworm AS build
 WORKDIR /src
 COPY . .

@@ -1,12 +1,14 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# a managed plugin and --userns-remap: files belong to the remapped root, the plugin's own are out of its reach
+# a managed plugin and --userns-remap, once the remapped root may pass through the engine's plugin directories
 # needs: overlayd
 source "$HERE/managed.sh"
 add_remapped_user
 begin_managed overlayd:latest --userns-remap=overlayd-test
 
 same "the store is below the remapped root" "$(data_root)/200000.300000/plugins/$PLUGIN_ID/propagated-mount/$PLUGIN" "$(home)"
+fails_with "the engine keeps its plugins from the remapped root" "permission denied" run busybox true
+chmod o+x "$(data_root)/200000.300000/plugins" "$(data_root)/200000.300000/plugins/$PLUGIN_ID"
 run_idle remapped busybox
 pid=$(docker inspect --format '{{.State.Pid}}' remapped)
 same "container root is user 200000" "200000:300000" "$(stat -c %u:%g "/proc/$pid")"
@@ -26,5 +28,6 @@ END
 succeeds "build" buildkit_build mapped "$context"
 same "maps what RUN does" "7:8" "$(run mapped stat -c %u:%g /tmp)"
 kill_plugin
-same "and still after a crash of the plugin" "1000:2000" "$(run mapped stat -c %u:%g /g)"
+on_plugin --userns-remap=overlayd-test
+same "and still after a crash of the plugin and a restart of the engine" "1000:2000" "$(run mapped stat -c %u:%g /g)"
 end_managed --userns-remap=overlayd-test
