@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/driver.h"
 
+#include <cstdlib>
 #include <mutex>
 #include <string>
 #include <utility>
 
+#include "plugin/propagation.h"
 #include "plugin/version.h"
 
 namespace overlayd {
@@ -66,17 +68,33 @@ void Driver::load_last_init() {
     throw Error(ErrorKind::NotFound,
                 "home " + quoted(last.home.native()) + " is not there any more");
   open(last);
+  resumed_ = true;
   log_.info("resumed home " + quoted(last.home.native()));
 }
 
 EmptyReply Driver::init(const InitRequest& request) {
+  take(request);
+  if (mounts_reach_others(request.home)) return {};
+  // The engine starts a managed plugin that ends anew, shares mounts with it again, and repeats a
+  // call that had no answer. Ending like this is what a kill does, and harms as little.
+  log_.error("what is mounted in home " + quoted(request.home.native()) +
+             " does not reach the engine; ending, to be started anew");
+  std::_Exit(EXIT_FAILURE);
+}
+
+void Driver::take(const InitRequest& request) {
   {
     // A busy store is refused without waiting for what keeps it busy.
     const std::shared_lock lock(gate_);
-    if (settled(request)) return {};
+    if (settled(request)) return;
   }
   const std::unique_lock lock(gate_);
   if (!settled(request)) exchange(request);
+}
+
+EmptyReply Driver::repeat_init() const {
+  const std::shared_lock lock(gate_);
+  if (!resumed_) throw Error(ErrorKind::InvalidArgument, "request body is empty");
   return {};
 }
 
@@ -95,6 +113,7 @@ void Driver::exchange(const InitRequest& request) {
   if (store_.use_count() > 1)
     throw Error(ErrorKind::Busy, "cannot switch homes: a diff is being sent");
   const auto before = std::exchange(serving_, std::nullopt);
+  resumed_ = false;
   store_.reset();
   try {
     open(request);

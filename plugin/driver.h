@@ -36,7 +36,13 @@ class Driver {
 
   /// The same as before: changes nothing. Something else: takes the place of a store that is idle;
   /// Error(Busy) otherwise. If it cannot be opened, what was served before is served again.
+  /// Ends the process, unanswered, if the engine would not see its mounts (plugin/propagation.h).
   EmptyReply init(const InitRequest& request);
+
+  /// The Init of a caller that had no answer from an earlier process, and sends nothing the second
+  /// time: good if that process kept it. Error(InvalidArgument) unless resume() opened the store
+  /// that is served.
+  EmptyReply repeat_init() const;
 
   ActivateReply activate() const { return {}; }
   CapabilitiesReply capabilities() const { return {}; }
@@ -63,6 +69,7 @@ class Driver {
   };
 
   Use use();
+  void take(const InitRequest& request);
   bool settled(const InitRequest& request) const;
   void exchange(const InitRequest& request);
   void open(const InitRequest& request);
@@ -78,6 +85,7 @@ class Driver {
   mutable std::shared_mutex gate_;      ///< guards the rest: shared by calls, exclusive to init
   std::shared_ptr<LayerStore> store_;   ///< shared with diffs being sent; null: see unavailable_
   std::optional<InitRequest> serving_;  ///< what store_ was opened for
+  bool resumed_ = false;                ///< serving_ is from resume(), not from an Init
   Error unavailable_;                   ///< why there is no store
 };
 

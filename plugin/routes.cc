@@ -113,6 +113,14 @@ HttpReply json(Call& call) {
   return {.body = encode((call.driver.*Method)(decode<Decode>(call)))};
 }
 
+HttpReply init(Call& call) {
+  const std::string text = read_json(call);
+  if (text.empty())
+    return {.body = encode(with_context(std::string(call.record.endpoint),
+                                        [&] { return call.driver.repeat_init(); }))};
+  return {.body = encode(call.driver.init(request_of(call, [&] { return decode_init(text); })))};
+}
+
 HttpReply apply_diff(Call& call) {
   const auto request = request_of(call, [&] { return decode_apply_query(call.http.query); });
   return {.body = encode(call.driver.apply_diff(request, call.http.body))};
@@ -144,7 +152,7 @@ constexpr std::array kRoutes{
     Route{"/GraphDriver.Exists", json<decode_layer, &Driver::exists>},
     Route{"/GraphDriver.Get", json<decode_get, &Driver::get>},
     Route{"/GraphDriver.GetMetadata", json<decode_layer, &Driver::metadata>},
-    Route{"/GraphDriver.Init", json<decode_init, &Driver::init>},
+    Route{"/GraphDriver.Init", init},
     Route{"/GraphDriver.Put", json<decode_layer, &Driver::put>},
     Route{"/GraphDriver.Remove", json<decode_layer, &Driver::remove>},
     Route{"/GraphDriver.Status", plain<&Driver::status>},

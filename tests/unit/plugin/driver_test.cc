@@ -159,6 +159,21 @@ TEST_SUITE("driver") {
     CHECK(machine.world.opened.size() == 2);
   }
 
+  TEST_CASE("an Init can be repeated without its content to a process that resumed it") {
+    Machine machine;
+    {
+      Process process(machine);
+      CHECK(mentions(error_of([&] { process.driver.repeat_init(); }), "empty"));
+      process.driver.init(machine.home("home"));
+      CHECK(mentions(error_of([&] { process.driver.repeat_init(); }), "empty"));
+    }
+    Process next(machine);
+    CHECK_NOTHROW(next.driver.repeat_init());
+    CHECK(machine.world.opened.size() == 2);
+    next.driver.init(machine.home("other"));
+    CHECK(mentions(error_of([&] { next.driver.repeat_init(); }), "empty"));
+  }
+
   TEST_CASE("resuming does not make a home that is gone, and says so until the next Init") {
     Machine machine;
     { Process(machine).driver.init(machine.home("home")); }
