@@ -1,19 +1,13 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# overlayd as a managed plugin: what its scenarios share. Sourced by them, in place of begin_scenario.
+# overlayd as a managed plugin, in place of begin_scenario and in front of end_scenario. Sourced after lib.sh.
 
 PLUGIN=""    # its NAME:TAG, which is also the engine's storage driver
 PLUGIN_ID="" # the engine's own name for it
 
-# A bundle at DIRECTORY with the binary under test. Where this machine itself runs with less than every
-# capability, a plugin cannot have more.
-make_bundle() { # DIRECTORY
-  local held
-  OVERLAYD=$OVERLAYD "$ROOT/scripts/build-plugin" "$1" >/dev/null
-  held=$(capsh --decode="$(sed -n 's/^CapBnd:\s*//p' /proc/self/status)" | tr '[:lower:]' '[:upper:]')
-  edit_config "$1" --arg held "$held" '.Linux.Capabilities |= map(select(. as $one | $held | contains($one)))'
-}
+# A bundle at DIRECTORY with the binary under test.
+make_bundle() { OVERLAYD=$OVERLAYD "$ROOT/scripts/build-plugin" "$1" >/dev/null; } # DIRECTORY
 
 edit_config() { # BUNDLE JQ-ARG...
   local config=$1/config.json changed
@@ -46,6 +40,7 @@ on_builtin_driver() { # [DOCKERD ARG...]
 
 on_plugin() { # [DOCKERD ARG...]
   stop_dockerd
+  # shellcheck disable=SC2034  # read by engine.sh
   STORAGE_DRIVER=$PLUGIN
   start_dockerd "$@"
 }

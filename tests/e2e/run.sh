@@ -3,7 +3,8 @@
 #
 # Runs scenarios of scenarios/ with a real Docker engine, each in a sandbox of its own, and prints TAP.
 #
-#   tests/e2e/run.sh [FILTER]      the scenario of that name, or all whose names contain FILTER
+#   tests/e2e/run.sh [FILTER]      the scenario of that name, or all whose names contain FILTER; those marked
+#                                  "# slow" only by their name
 #
 # STORAGE_DRIVER=overlay2 runs the same with the engine's own driver, to judge the scenarios by; those
 # about overlayd's process are then left out by name. OVERLAYD names the binary.
@@ -19,7 +20,7 @@ main() {
     return
   fi
   need_root "it mounts file systems and runs a Docker engine"
-  need_command docker dockerd containerd busybox curl jq getfattr getcap
+  need_command docker dockerd containerd busybox curl jq getfattr getcap python3 strip
   run_scenarios "${1:-}"
 }
 
@@ -31,6 +32,10 @@ run_scenarios() { # FILTER
       [[ $name == "$1" ]] || continue
     else
       [[ $name == *"$1"* ]] || continue
+      if grep -q '^# slow' "$file"; then
+        say "# $name: not run, it is slow; tests/e2e/run.sh $name"
+        continue
+      fi
     fi
     matched=$((matched + 1))
     if [[ ${STORAGE_DRIVER:-overlayd} != overlayd ]] && grep -q '^# needs: overlayd' "$file"; then
@@ -50,6 +55,7 @@ run_inside() { # FILE
   CURRENT=$(basename "$1" .sh)
   source "$ROOT/scripts/lib/engine.sh"
   source "$HERE/lib.sh"
+  source "$HERE/managed.sh"
   trap finish EXIT
   set -E
   trap 'note_broken_line "$BASH_COMMAND"' ERR

@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # the Dockerfile makes what scripts/build-plugin makes, built by an engine on overlayd, and the engine takes it
 # slow: it installs a compiler and compiles, over the network
-source "$HERE/managed.sh"
 
 # The base image without a registry, made once. Packages come from where this machine has them from.
+# shellcheck disable=SC2153  # ROOT is common.sh's
 debian=$ROOT/build/debian-bookworm.tar
 make_debian() {
-  local root=$SCRATCH/debian sources proxy=""
+  local tree=$SCRATCH/debian sources
   need_command debootstrap
   sources=$(apt-get indextargets --format 'deb $(REPO_URI) $(CODENAME) $(COMPONENT)' \
     'Created-By: Packages' 'Origin: Debian' | sort -u)
-  debootstrap --variant=minbase bookworm "$root" "$(sed -n 's/^deb \(.*\) bookworm main$/\1/p' <<<"$sources")" >/dev/null
-  printf '%s\n' "$sources" >"$root/etc/apt/sources.list"
-  apt-config dump | grep '^Acquire::.*Proxy' >"$root/etc/apt/apt.conf.d/proxy" || true
-  tar --create --file "$debian.new" --numeric-owner --one-file-system --directory "$root" .
+  debootstrap --variant=minbase bookworm "$tree" "$(sed -n 's/^deb \(.*\) bookworm main$/\1/p' <<<"$sources")" >/dev/null
+  printf '%s\n' "$sources" >"$tree/etc/apt/sources.list"
+  apt-config dump | grep '^Acquire::.*Proxy' >"$tree/etc/apt/apt.conf.d/proxy" || true
+  tar --create --file "$debian.new" --numeric-owner --one-file-system --directory "$tree" .
   mv "$debian.new" "$debian"
 }
 [[ -e $debian ]] || make_debian

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # a managed plugin and --live-restore: it runs on while the engine restarts, with and without containers
 # needs: overlayd
-source "$HERE/managed.sh"
 
 # An engine that stops without containers unmounts what it shares with the plugin, and leaves that running. Where
 # no other mount is shared, as here, the plugin starts anew when the engine is back: for the first time as soon as

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # two engines on one machine, each with a managed plugin of the same name: neither meets the other's layers
 # needs: overlayd
-source "$HERE/managed.sh"
+#
+# shellcheck disable=SC2030,SC2031,SC2034  # the subshell is the point of it
 begin_managed overlayd:latest
 run_idle here busybox
 docker exec here sh -c 'echo here >/log'

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # a managed plugin named after its registry: set up, upgraded with every layer kept, removed with all of them
 # needs: overlayd
-source "$HERE/managed.sh"
 coproc REGISTRY { exec "$HERE/registry.py"; }
 # shellcheck disable=SC2154  # coproc sets it
 registry=$REGISTRY_PID

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # a managed plugin and --userns-remap, once the remapped root may pass through the engine's plugin directories
 # needs: overlayd
-source "$HERE/managed.sh"
 add_remapped_user
 begin_managed overlayd:latest --userns-remap=overlayd-test
 
