@@ -129,6 +129,12 @@ TEST_SUITE("routes") {
     }
   }
 
+  TEST_CASE("an Init without a body is refused by name where none was resumed") {
+    Plugin plugin;
+    CHECK(plugin.call("/GraphDriver.Init", "").body ==
+          "{\"Err\":\"GraphDriver.Init: request body is empty\"}\n");
+  }
+
   TEST_CASE("an ApplyDiff without an id is refused by name") {
     Plugin plugin;
     CHECK(plugin.call("/GraphDriver.ApplyDiff", "x", "").body ==
