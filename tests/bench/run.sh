@@ -11,6 +11,7 @@
 # (/dev/shm; some 12 GB of it are needed), so that a disk's moods do not count. Every round runs every
 # contestant, another one first each time; what counts is the ratio of medians. Results are kept as
 # build/bench/FS.json, which report.py prints as tables. Needs root and a machine with nothing else to do.
+# OVERLAYD names another binary than build/release/overlayd.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,6 +21,7 @@ source "$HERE/../../scripts/lib/docker-sources.sh"
 
 DRIVERS=$DOCKER_SOURCES/bench
 RESULTS=$ROOT/build/bench
+OVERLAYD=${OVERLAYD:-$ROOT/build/release/overlayd}
 
 FILESYSTEMS=(ext4 xfs)
 ROUNDS=5
@@ -38,6 +40,9 @@ main() {
   fi
   enter_sandbox "$@"
   trap leave EXIT
+  local load
+  read -r load _ </proc/loadavg
+  ((${load%.*} == 0)) || say "the machine is busy (load $load): what follows will say little" >&2
   local fs results=()
   for fs in "${FILESYSTEMS[@]}"; do
     measure "$fs"
@@ -66,7 +71,7 @@ measure() { # FS
   quietly "mkfs.$1" "$point.img"
   mount -o loop "$point.img" "$point"
   mkdir "$point/home"
-  if ! "$DRIVERS" -home "$point/home" -scratch "$SCRATCH/tars" -overlayd "$ROOT/build/release/overlayd" \
+  if ! "$DRIVERS" -home "$point/home" -scratch "$SCRATCH/tars" -overlayd "$OVERLAYD" \
     -floor "$ROOT/build/release/floor" -output "$RESULTS/$1.json" -fs "$1" -rounds "$ROUNDS" -filter "$FILTER"; then
     tail -n 5 "$SCRATCH"/tars/*.log >&2
     return 1
