@@ -5,8 +5,13 @@
 //
 //   floor apply TAR DIRECTORY     the tar is read and taken apart before the clock starts
 //   floor diff DIRECTORY          headers and data go to /dev/null
+//   floor answer SOCKET           a plugin that gives every call the same answer at once, until it
+//   is killed:
+//                                 what remains is the engine's own share of a call
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -17,6 +22,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "core/stream.h"
@@ -197,14 +203,47 @@ class Reader {
   std::vector<char> buffer_ = std::vector<char>(256 << 10);
 };
 
+// Calls are small and come one at a time, so that a request is there when its body's end is.
+void answer(int client) {
+  static constexpr std::string_view kBody = R"({"Exists":true,"Dir":"/"})";
+  const std::string reply = "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kBody.size()) +
+                            "\r\n\r\n" + std::string(kBody);
+  std::array<char, 4096> buffer;
+  std::string request;
+  while (const ssize_t count = ::recv(client, buffer.data(), buffer.size(), 0)) {
+    check(count, "receive");
+    request.append(buffer.data(), static_cast<size_t>(count));
+    if (!request.ends_with("}\n")) continue;
+    request.clear();
+    check(::send(client, reply.data(), reply.size(), MSG_NOSIGNAL), "send");
+  }
+  ::close(client);
+}
+
+[[noreturn]] void answer_everything(const char* path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  check(::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
+  check(::listen(listener, 16), "listen");
+  for (;;) {
+    const int client = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    check(client, "accept");
+    std::thread(answer, client).detach();
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string_view what = argc > 1 ? argv[1] : "";
-  if (!(what == "apply" && argc == 4) && !(what == "diff" && argc == 3)) {
-    std::fprintf(stderr, "usage: floor apply TAR DIRECTORY | floor diff DIRECTORY\n");
+  if (argc != (what == "apply" ? 4 : 3) ||
+      (what != "apply" && what != "diff" && what != "answer")) {
+    std::fprintf(stderr, "usage: floor apply TAR DIRECTORY | diff DIRECTORY | answer SOCKET\n");
     return 2;
   }
+  if (what == "answer") answer_everything(argv[2]);
   std::vector<Member> members;
   if (what == "apply") members = read_tar(argv[2]);
   ::umask(0);
