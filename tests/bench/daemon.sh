@@ -33,6 +33,7 @@ main() {
   source "$ROOT/scripts/lib/engine.sh"
   trap stop_everything EXIT
   mkdir "$(data_root)"
+  read -r LOAD _ </proc/loadavg
   local round driver drivers=(overlay2 overlayd)
   with_engine overlay2 make_image
   for ((round = 0; round < ROUNDS; round++)); do
@@ -102,7 +103,8 @@ make_image() {
 
 build() { # IMAGE DOCKERFILE
   mkdir -p "$SCRATCH/context"
-  DOCKER_BUILDKIT=0 docker build --quiet --no-cache --network none --tag "$1" --file - "$SCRATCH/context" >/dev/null <<<"$2"
+  DOCKER_BUILDKIT=0 docker build --quiet --no-cache --network none --tag "$1" --file - \
+    "$SCRATCH/context" >/dev/null <<<"$2"
 }
 
 measure() { # DRIVER
@@ -111,7 +113,7 @@ measure() { # DRIVER
   docker run --network none --name box image sh -c 'cp -a /opt/usr/lib /srv/lib && rm -r /opt/usr/bin'
   timed "$1" docker-diff docker diff box
   timed "$1" commit docker commit box committed
-  timed "$1" save docker save --output /dev/null committed
+  timed "$1" save docker save committed
   timed "$1" build build built "$(printf '%s\n' 'FROM committed' 'RUN echo '{1..10}' >/step')"
   docker rm box >/dev/null
   timed "$1" rmi docker rmi built committed image
@@ -132,11 +134,11 @@ timed() { # DRIVER CASE COMMAND...
 
 write_results() {
   jq --raw-input --null-input --arg fs "engine on $FS" --arg kernel "$(uname -r)" --arg date "$(date +%F)" \
-    --argjson processors "$(nproc)" --argjson rounds "$ROUNDS" '
+    --argjson load "$LOAD" --argjson processors "$(nproc)" --argjson rounds "$ROUNDS" '
     [inputs | split(" ")] |
-    {Kernel: $kernel, Processors: $processors, Date: $date, FS: $fs, Rounds: $rounds,
-     Samples: reduce .[] as [$case, $driver, $began, $ended] ({};
-       .["engine-" + $case][$driver] += [($ended | tonumber) - ($began | tonumber)])}' \
+    {Kernel: $kernel, Processors: $processors, Date: $date, Load: $load, FS: $fs, Rounds: $rounds,
+     Samples: (reduce .[] as [$case, $driver, $began, $ended] ({};
+       .["engine-" + $case][$driver] += [($ended | tonumber) - ($began | tonumber)]))}' \
     "$SCRATCH/times" >"$RESULTS/daemon.json"
 }
 

@@ -10,8 +10,8 @@
 # FILTER is a regular expression over the cases of targets.json. The file systems are images in memory
 # (/dev/shm; some 12 GB of it are needed), so that a disk's moods do not count. Every round runs every
 # contestant, another one first each time; what counts is the ratio of medians. Results are kept as
-# build/bench/FS.json, which report.py prints as tables. Needs root and a machine with nothing else to do.
-# OVERLAYD names another binary than build/release/overlayd.
+# build/bench/FS.json (part/FS.json with a FILTER), which report.py prints as tables. Needs root and a machine
+# with nothing else to do. OVERLAYD names another binary than build/release/overlayd.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -40,9 +40,6 @@ main() {
   fi
   enter_sandbox "$@"
   trap leave EXIT
-  local load
-  read -r load _ </proc/loadavg
-  ((${load%.*} == 0)) || say "the machine is busy (load $load): what follows will say little" >&2
   local fs results=()
   for fs in "${FILESYSTEMS[@]}"; do
     measure "$fs"
@@ -56,12 +53,20 @@ parse() {
     case $1 in
       --fs) FILESYSTEMS=("${2:?}") && shift ;;
       --rounds) ROUNDS=${2:?} && shift ;;
-      --docs) exec python3 "$HERE/report.py" --docs "$RESULTS"/*.json ;;
+      --docs) write_docs ;;
       -*) die "unknown option $1" ;;
-      *) FILTER=$1 ;;
+      *) FILTER=$1 RESULTS=$ROOT/build/bench/part ;;
     esac
     shift
   done
+}
+
+write_docs() {
+  local name results=()
+  for name in ext4 xfs daemon; do
+    [[ ! -e $RESULTS/$name.json ]] || results+=("$RESULTS/$name.json")
+  done
+  exec python3 "$HERE/report.py" --docs "${results[@]}"
 }
 
 measure() { # FS

@@ -310,10 +310,11 @@ func (l *layers) runFloor(r *results) error {
 		return err
 	}
 	c := &contestant{name: "floor", home: directory}
+	diff := []string{"diff", directory}
 	for _, step := range []struct {
-		what string
+		what string // nothing: only to have it in the page cache
 		args []string
-	}{{"apply", []string{"apply", l.tree.path, directory}}, {"", []string{"diff", directory}}, {"diff", []string{"diff", directory}}} {
+	}{{"apply", []string{"apply", l.tree.path, directory}}, {"", diff}, {"diff", diff}} {
 		if err := settle(c); err != nil {
 			return err
 		}

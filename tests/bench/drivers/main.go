@@ -57,6 +57,12 @@ func measure() error {
 		return err
 	}
 	r := &results{FS: *fs, Rounds: *rounds, filter: pattern, Samples: map[string]map[string][]float64{}}
+	if r.Load, err = loadAverage(); err != nil {
+		return err
+	}
+	if r.Load >= 1 {
+		fmt.Fprintf(os.Stderr, "the machine is busy (load %.1f): what follows will say little\n", r.Load)
+	}
 	small, err := makeTree(*scratch, "10k", 10000, 85<<20)
 	if err != nil {
 		return err

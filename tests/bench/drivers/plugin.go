@@ -41,7 +41,7 @@ func servePlugin(socket string) error {
 		"Init":            p.init,
 		"Capabilities":    func(pluginRequest, pluginReply) error { return nil },
 		"Cleanup":         func(pluginRequest, pluginReply) error { return p.driver.Cleanup() },
-		"Create":          func(r pluginRequest, _ pluginReply) error { return p.driver.Create(r.ID, r.Parent, r.createOpts()) },
+		"Create":          p.create,
 		"CreateReadWrite": p.createReadWrite,
 		"Remove":          func(r pluginRequest, _ pluginReply) error { return p.driver.Remove(r.ID) },
 		"Get":             p.get,
@@ -81,6 +81,10 @@ func (p *goPlugin) init(r pluginRequest, _ pluginReply) (err error) {
 	p.driver, err = graphdriver.GetDriver("overlay2", nil,
 		graphdriver.Options{Root: r.Home, DriverOptions: r.Opts, UIDMaps: r.UIDMaps, GIDMaps: r.GIDMaps})
 	return err
+}
+
+func (p *goPlugin) create(r pluginRequest, _ pluginReply) error {
+	return p.driver.Create(r.ID, r.Parent, r.createOpts())
 }
 
 func (p *goPlugin) createReadWrite(r pluginRequest, _ pluginReply) error {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 type results struct {
 	FS      string
 	Rounds  int
+	Load    float64 // of the machine, before
 	Samples map[string]map[string][]float64
 	filter  *regexp.Regexp
 }
@@ -69,6 +71,14 @@ func (r *results) timeMean(name string, c *contestant, times int, before, work f
 	}
 	r.add(name, c.name, sum.Seconds()/float64(times))
 	return nil
+}
+
+func loadAverage() (load float64, err error) {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &load)
+	}
+	return load, err
 }
 
 func nothing() error { return nil }
