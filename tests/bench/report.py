@@ -130,7 +130,7 @@ def chart(results):
             continue
         what = case["what"].split(":")[0]
         if case["case"].endswith(("-10k", "-32k")):
-            what += f", {case['case'][-3:-1]},000 files"
+            what += f" ({case['case'][-3:]})"
         end = y + bar * len(bars)
         body.append(f'<text x="{left - 8}" y="{(y + end) / 2 + 4:.1f}" text-anchor="end">{what}</text>')
         for i, (colour, ratio) in enumerate(bars):

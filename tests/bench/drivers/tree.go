@@ -12,6 +12,7 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -191,9 +192,9 @@ func (w *treeWriter) addFile(directory string, n int, size int64, data []byte) {
 		header.Uid, header.Gid = 33, 33
 	}
 	if w.files%capabilityEvery == 0 {
-		header.PAXRecords = map[string]string{
-			"SCHILY.xattr.security.capability": "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
-		}
+		// Revision 2 with one permitted bit.
+		capability := "\x01\x00\x00\x02\x00\x20" + strings.Repeat("\x00", 14)
+		header.PAXRecords = map[string]string{"SCHILY.xattr.security.capability": capability}
 	}
 	w.add(header)
 	if w.err == nil {
