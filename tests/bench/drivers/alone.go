@@ -69,12 +69,12 @@ func countCalls(r *results, c *contestant, s *server, t *tree) error {
 	if err != nil {
 		return err
 	}
-	calls, err := tracing(s, func() error { _, err := c.driver.ApplyDiff(id, "", t.reader()); return err })
+	calls, err := tracing(s, "calls-apply", func() error { _, err := c.driver.ApplyDiff(id, "", t.reader()); return err })
 	if err != nil {
 		return err
 	}
 	r.add("calls-apply", c.name, float64(calls)/float64(t.entries))
-	calls, err = tracing(s, func() error {
+	calls, err = tracing(s, "calls-diff", func() error {
 		stream, err := c.driver.Diff(id, "")
 		if err != nil {
 			return err
@@ -87,9 +87,9 @@ func countCalls(r *results, c *contestant, s *server, t *tree) error {
 	return err
 }
 
-// tracing counts the system calls that the server makes meanwhile.
-func tracing(s *server, work func() error) (int, error) {
-	summary := s.socket + ".strace"
+// tracing counts the system calls that the server makes meanwhile. Which ones is kept beside the results.
+func tracing(s *server, name string, work func() error) (int, error) {
+	summary := filepath.Join(filepath.Dir(*output), *fs+"-"+name+".strace")
 	strace := exec.Command("strace", "-f", "-c", "-U", "calls,name", "-o", summary, "-p", strconv.Itoa(s.Process.Pid))
 	said, err := strace.StderrPipe()
 	if err != nil {

@@ -63,6 +63,9 @@ func measure() error {
 	if r.Load >= 1 {
 		fmt.Fprintf(os.Stderr, "the machine is busy (load %.1f): what follows will say little\n", r.Load)
 	}
+	if err := os.MkdirAll(filepath.Dir(*output), 0o755); err != nil {
+		return err
+	}
 	small, err := makeTree(*scratch, "10k", 10000, 85<<20)
 	if err != nil {
 		return err

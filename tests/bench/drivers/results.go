@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"time"
@@ -110,9 +109,6 @@ func (r *results) write(path string) error {
 		*results
 	}{unix.ByteSliceToString(name.Release[:]), runtime.NumCPU(), time.Now().Format("2006-01-02"), r}, "", " ")
 	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
 	return os.WriteFile(path, append(text, '\n'), 0o644)
