@@ -11,7 +11,8 @@
 # (/dev/shm; some 12 GB of it are needed), so that a disk's moods do not count. Every round runs every
 # contestant, another one first each time; what counts is the ratio of medians. Results are kept as
 # build/bench/FS.json (part/FS.json with a FILTER), which report.py prints as tables. Needs root and a machine
-# with nothing else to do. FS-calls-*.strace beside them say which system calls there were. OVERLAYD names another binary than build/release/overlayd.
+# with nothing else to do. FS-calls-*.strace beside them say which system calls there were. OVERLAYD names
+# another binary than build/release/overlayd.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
