@@ -79,7 +79,7 @@ measure() { # FS
   mkdir "$point/home"
   if ! "$DRIVERS" -home "$point/home" -scratch "$SCRATCH/tars" -overlayd "$OVERLAYD" \
     -floor "$ROOT/build/release/floor" -output "$RESULTS/$1.json" -fs "$1" -rounds "$ROUNDS" -filter "$FILTER"; then
-    tail -n 5 "$SCRATCH"/tars/*.log >&2
+    find "$SCRATCH/tars" -name "*.log" -exec tail -n 5 {} + >&2
     return 1
   fi
   take_down "$point"
