@@ -6,6 +6,8 @@
 # Assertions print "ok - NAME" or "not ok - NAME" and never stop the scenario; any other command that
 # fails does. Sourced by run.sh after scripts/lib.
 
+source "$HERE/facts.sh"
+
 CASES=0
 FAILED=0
 FIRST_LOG_LINE=1 # of overlayd's log, not yet checked for errors

@@ -24,6 +24,7 @@ mkdir -p "$context/input"
 echo "some words" >"$context/input/words"
 
 succeeds "build with stages and mounts" buildkit_build bk "$context"
+record_image bk bk 2
 same "the result has what each stage gave" "bound
 cached
 only
@@ -42,6 +43,7 @@ same "gives the same layers" "$first" "$(docker image inspect bk --format '{{jso
 
 # A stage as the result: its layer must show the directory that was removed and made again as new.
 DOCKER_BUILDKIT=1 docker build --quiet --network none --target builder --tag stage "$context" >/dev/null
+record_image stage stage 2
 same "a removed and re-made directory has only the new files" "only" "$(run stage ls /src/deep)"
 
 echo "other words" >"$context/input/words"
@@ -56,6 +58,7 @@ RUN echo classic >/app/classic
 END
 )
 succeeds "a classic build on a BuildKit image" classic_build mixed "$on_bk"
+record_image mixed mixed 2
 same "sees all layers" "classic OTHER WORDS" "$(run mixed sh -c 'echo $(cat /app/classic /app/upper)')"
 
 succeeds "the build cache can be pruned" docker builder prune --all --force

@@ -38,7 +38,9 @@ A /new
 C /root
 C /t" "$(changes_of box)"
 
+record_container box box
 succeeds "commit" docker commit box committed
+record_image committed committed 2
 same "the committed image has the changes" "text
 more
 new
@@ -61,6 +63,8 @@ same "gives the same tree" "" "$(diff --recursive --no-dereference "$SCRATCH/in"
 run_idle running committed
 succeeds "cp into a running container" docker cp "$SCRATCH/in/file" running:/e/copied
 same "which sees it" "from outside" "$(docker exec running cat /e/copied)"
+docker cp box:/copied - | record_tar "cp out of box"
+docker cp running:/e - | record_tar "cp out of one that runs"
 same "cp out to a stream" "from outside" "$(docker cp running:/e/copied - | tar --extract --to-stdout)"
 
 # --- export is the whole tree
@@ -81,6 +85,7 @@ docker exec first sh -c 'echo one >/mine'
 docker exec second sh -c 'echo two >/mine; rm /t'
 same "writes of one container stay in it" "one text" "$(docker exec first sh -c 'echo $(cat /mine /t)')"
 same "and of the other" "two" "$(docker exec second cat /mine)"
+record_container second second
 docker stop first >/dev/null
 docker start first >/dev/null
 same "a restarted container has its files" "one" "$(docker exec first cat /mine)"

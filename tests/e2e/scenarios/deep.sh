@@ -19,7 +19,9 @@ docker run --network none --name top deep sh -c 'rm /deep/f1 && echo changed >/d
 same "a container on it changes the lowest as well as the middle" "C /deep
 D /deep/f1
 C /deep/f60" "$(changes_of top)"
+record_container top top
 docker commit top deeper >/dev/null
+record_image deeper deeper 2
 same "which can be committed" "2 118 changed" "$(run deeper sh -c 'cd /deep && echo $(cat f2) $(ls | wc -l) $(cat f60)')"
 
 run_idle one-of-many deeper

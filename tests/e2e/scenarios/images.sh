@@ -28,6 +28,7 @@ fails_with "a file removed by RUN is gone" "No such file" run app cat /one
 same "WORKDIR made its directory" "/work/here" "$(run app pwd)"
 # The import, RUN, COPY, RUN and WORKDIR.
 same "each step is a layer" 5 "$(docker image inspect app --format '{{len .RootFS.Layers}}')"
+record_image app app
 
 layers=$(layers_on_disk)
 succeeds "the same build again" classic_build app "$context"
@@ -42,4 +43,5 @@ more" "$(run app cat /data/greeting)"
 
 succeeds "rmi" docker rmi app2
 same "removes exactly the layers nobody else uses" "$layers" "$(layers_on_disk)"
+record "disk use" "$(docker system df --format '{{.Type}} {{.TotalCount}} {{.Size}}' | xargs)"
 fails_with "an image that others are built on is kept" "has dependent child images" docker rmi "$(docker image inspect busybox --format '{{.Id}}')"

@@ -61,12 +61,17 @@ same "import and run keep everything" "$wanted" "$(tree "$(inside imported)/file
 same "a capability is in force" "/proc/self/root$(inside imported)/files/capable cap_net_admin,cap_net_raw=ep" \
   "$(getcap "/proc/self/root$(inside imported)/files/capable")"
 
+record_image everything everything 2
+record_container imported imported
+
 # --- copied up by a change that does not touch content
 docker exec imported /bin/busybox sh -c 'cd /files && for f in *; do /bin/busybox touch -h -d "2010-01-01 00:00:00" "$f"; done'
 docker exec imported /bin/busybox sh -c 'cd /files && /bin/busybox mknod made c 1 5 && /bin/busybox mkfifo made-fifo &&
   /bin/busybox ln hard made-link && /bin/busybox ln -s made-link made-symlink'
 changed=$(tree "$(inside imported)/files")
+record_container "imported, changed" imported
 docker commit imported committed >/dev/null
+record_image committed committed 2
 idle committed committed
 # What an engine of this version leaves out of a layer: user attributes of files the layer changed.
 without_user_attributes() { grep --text -v '^./[^ ]* user\.' <<<"$1"; }
@@ -86,6 +91,8 @@ END
 )
 succeeds "a build that replaces things" classic_build replaced "$context"
 idle replaced replaced
+record_image replaced replaced 2
+record_container replaced replaced
 same "each name is what it was last made" "a/3 regular empty file
 b/only regular empty file
 d/1 regular empty file
@@ -102,6 +109,8 @@ docker rm --force replaced >/dev/null
 docker save --output "$SCRATCH/all.tar" everything committed replaced
 remove_everything
 succeeds "everything can be saved and loaded" docker load --quiet --input "$SCRATCH/all.tar"
+record_image "loaded committed" committed 2
+record_image "loaded replaced" replaced 2
 idle imported everything
 same "with the imported tree as it was" "$wanted" "$(tree "$(inside imported)/files")"
 idle replaced replaced

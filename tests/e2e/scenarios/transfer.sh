@@ -13,6 +13,7 @@ END
 echo content >"$context/file"
 TZ=UTC touch --date '2001-02-03 04:05:06' "$context/file"
 classic_build app "$context"
+record_image app app 2
 tag_layers() { docker image inspect "$1" --format '{{json .RootFS.Layers}}'; }
 listing() { run app sh -c 'cd /a && stat -c "%n %A %u:%g %h %s" *'; }
 layers=$(tag_layers app)
@@ -33,6 +34,7 @@ same "the engine is empty" "" "$(docker images --all --quiet)$(layers_on_disk)"
 
 succeeds "load" docker load --quiet --input "$SCRATCH/app.tar"
 same "gives the same layers" "$layers" "$(tag_layers app)"
+record_image loaded app 2
 same "with the same files" "$wanted" "$(listing)"
 same "and the same time" "2001-02-03 04:05:06" "$(run app sh -c 'TZ=UTC stat -c %y /a/file' | cut -d . -f 1)"
 

@@ -21,7 +21,9 @@ D /etc/group
 A /f
 A /g
 A /p" "$(changes_of remapped)"
+record_container remapped remapped
 succeeds "commit" docker commit remapped mine
+record_image mine mine
 same "keeps owners and modes as the container saw them" "/f 0:0 4755
 /g 1000:2000 644
 /p 0:0 644" "$(run mine stat -c '%n %u:%g %a' /f /g /p)"
@@ -41,6 +43,7 @@ same "maps COPY and RUN" "/file 5:6
 /tmp 7:8
 /built 0:0" "$(run mapped stat -c '%n %u:%g' /file /tmp /built)"
 
+record_image mapped mapped 2
 # An archive holds the ids of the containers, so that it fits any mapping.
 docker save --output "$SCRATCH/mapped.tar" mapped
 layers=$(docker image inspect mapped --format '{{json .RootFS.Layers}}')
@@ -48,4 +51,5 @@ docker rm --force remapped >/dev/null
 remove_everything
 succeeds "save and load" docker load --quiet --input "$SCRATCH/mapped.tar"
 same "give the same layers" "$layers" "$(docker image inspect mapped --format '{{json .RootFS.Layers}}')"
+record_image loaded mapped 2
 same "and owners" "5:6 7:8" "$(run mapped stat -c %u:%g /file /tmp | tr '\n' ' ' | sed 's/ $//')"
