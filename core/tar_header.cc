@@ -287,6 +287,10 @@ void TarHeader::check_pax_sparse() const {
   SparseRuns runs(*decimal(*size));
   const std::vector<int64_t> numbers = pax_sparse_map();
   if (numbers.size() % 2 != 0) refuse_number("sparse map");
+  const std::string* count = record("GNU.sparse.numblocks");
+  const auto pairs = static_cast<int64_t>(numbers.size() / 2);
+  if (!versioned && (count == nullptr || decimal(*count) != pairs))
+    refuse_tar("its sparse map has another length than it says");
   for (size_t i = 0; i < numbers.size(); i += 2) runs.add(numbers[i], numbers[i + 1]);
 }
 

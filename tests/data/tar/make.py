@@ -480,6 +480,9 @@ def sparse_files():
            sparse_gnu(b"s", 1000, [(0, 1)], b"12345"))
     reject("sparse-count-lies", "A map of a million runs, of which one is there.",
            sparse_1_0(b"s", 100, b"1000000\n0\n5\n", b"12345"))
+    reject("sparse-numblocks-lies", "A PAX 0.1 map of one run that says it has two.",
+           pax((b"GNU.sparse.size", b"100"), (b"GNU.sparse.numblocks", b"2"), (b"GNU.sparse.map", b"0,5")),
+           file(b"s", b"12345"))
     reject("sparse-map-no-number", "Letters in the map.", sparse_1_0(b"s", 100, b"1\nzero\n5\n", b"12345"))
     reject("sparse-map-without-end", "A PAX 1.0 map of digits without a newline.",
            sparse_1_0(b"s", 100, b"1" * 1024, b""))
