@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"unicode/utf8"
 )
 
 // What is being compared.
@@ -338,9 +339,24 @@ func (b blockDevices) has(changed string) bool {
 // hasQuotedParent: an error ends with opening a directory that is a block device.
 func (b blockDevices) hasQuotedParent(text string) bool {
 	for at, kind := range b {
-		if kind == "block" && strings.Contains(text, "entry '"+at+"/.wh.") {
+		if kind == "block" && strings.Contains(text, "entry '"+escaped(at)+"/.wh.") {
 			return true
 		}
 	}
 	return false
+}
+
+// escaped: a path as overlayd's messages show it.
+func escaped(path string) string {
+	var out strings.Builder
+	for at := 0; at < len(path); {
+		r, size := utf8.DecodeRuneInString(path[at:])
+		if r == utf8.RuneError && size == 1 || r < ' ' || r == 0x7f {
+			fmt.Fprintf(&out, "\\x%02x", path[at])
+		} else {
+			out.WriteString(path[at : at+size])
+		}
+		at += size
+	}
+	return out.String()
 }
