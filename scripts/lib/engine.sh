@@ -3,11 +3,19 @@
 #
 # overlayd and a scratch Docker engine on top of it, inside the sandbox. Sourced after sandbox.sh.
 #
-# STORAGE_DRIVER  what the engine stores with; "overlayd" (the default) starts OVERLAYD first, any other
-#                 name is one of the engine's own drivers and serves as the judge of a test
+# ENGINE          the engine's version: 20.10 (the default) is Debian 12's, of this machine, 26.1 is Debian
+#                 13's, in a system of its own (debian13.sh)
+# STORAGE_DRIVER  what the engine stores with; "overlayd" (the default), any other name is one of the
+#                 engine's own drivers and serves as the judge of a test
+# WAY             how the engine gets overlayd: "legacy" (the default) starts it first, with a socket where
+#                 engines look for plugins; "managed" has the engine run it, from scripts/build-plugin's bundle
 # OVERLAYD        the binary
 
+source "$ROOT/scripts/lib/debian13.sh"
+
+ENGINE=${ENGINE:-20.10}
 STORAGE_DRIVER=${STORAGE_DRIVER:-overlayd}
+WAY=${WAY:-legacy}
 OVERLAYD=${OVERLAYD:-$ROOT/build/release/overlayd}
 
 PLUGIN_SOCKET=/run/docker/plugins/overlayd.sock
@@ -21,14 +29,60 @@ DOCKERD_PID=""
 DOCKER=docker
 [[ ! -x /usr/bin/docker ]] || DOCKER=/usr/bin/docker
 
-docker() { "$DOCKER" "$@"; }
+docker() { in_engine_root "$DOCKER" "$@"; }
 
 uses_overlayd() { [[ $STORAGE_DRIVER == overlayd ]]; }
+
+# Whether there is a process of overlayd that a scenario can stop and start.
+runs_overlayd() { uses_overlayd && [[ $WAY == legacy ]]; }
+
+# --- the engine's system --------------------------------------------------------------------------
+
+# Outside the sandbox: everything that the chosen engine is made of is there, or the script ends.
+need_engine() {
+  case $ENGINE in
+    20.10) need_command docker dockerd containerd ;;
+    26.1) need_debian13 ;;
+    *) die "there is no engine $ENGINE; 20.10 and 26.1 are known" ;;
+  esac
+  case $WAY in
+    legacy) ;;
+    managed) need_command capsh jq ldd strip ;;
+    *) die "there is no way $WAY; legacy and managed are known" ;;
+  esac
+}
+
+# Its root directory as seen from here; empty where that is the machine's own.
+ENGINE_ROOT=""
+
+enter_engine_root=()
+in_engine_root() { "${enter_engine_root[@]}" "$@"; }
+
+# Another Debian's engine runs in that Debian's files, with a layer of its own over them, and shares with us
+# the scratch directory, where mounts of either side must reach the other, /run and what the kernel shows.
+prepare_engine_root() { # inside the sandbox, once
+  local dir
+  [[ $ENGINE == 26.1 ]] || return 0
+  ENGINE_ROOT=/run/engine
+  enter_engine_root=(chroot "$ENGINE_ROOT")
+  mkdir -p "$ENGINE_ROOT" "$SCRATCH"/engine/{upper,work}
+  # A mount, as the engine's tools will have it of a root directory.
+  mount -t overlay overlay "$ENGINE_ROOT" \
+    -o "lowerdir=$DEBIAN13,upperdir=$SCRATCH/engine/upper,workdir=$SCRATCH/engine/work"
+  for dir in /dev /proc /sys; do
+    mount --rbind "$dir" "$ENGINE_ROOT$dir"
+  done
+  mount --bind /run "$ENGINE_ROOT/run"
+  mount --bind "$SCRATCH" "$SCRATCH"
+  mount --make-shared "$SCRATCH"
+  mkdir -p "$ENGINE_ROOT$SCRATCH"
+  mount --bind "$SCRATCH" "$ENGINE_ROOT$SCRATCH"
+}
 
 # --- overlayd -------------------------------------------------------------------------------------
 
 start_overlayd() { # [ARG...]
-  uses_overlayd || return 0
+  runs_overlayd || return 0
   mkdir -p "$STATE_DIR" "$(dirname "$PLUGIN_SOCKET")"
   touch "$SCRATCH/overlayd.started"
   # Its own session: Ctrl-C is for this script, which stops things in the right order.
@@ -59,7 +113,7 @@ start_dockerd() { # [ARG...]
   # Inside the sandbox every default path (/run/docker.sock, /run/docker) is ours.
   #  --experimental    graph driver plugins are accepted only with it
   #  --bridge=none     no network is needed, so none is made and iptables is left alone
-  setsid dockerd --config-file "$SCRATCH/daemon.json" --data-root "$(data_root)" \
+  setsid "${enter_engine_root[@]}" dockerd --config-file "$SCRATCH/daemon.json" --data-root "$(data_root)" \
     --experimental --storage-driver "$STORAGE_DRIVER" \
     --bridge=none --iptables=false --ip6tables=false --cgroup-parent "$CGROUP" \
     "$@" >>"$DOCKERD_LOG" 2>&1 </dev/null &
@@ -68,11 +122,12 @@ start_dockerd() { # [ARG...]
   is_running "$DOCKERD_PID" || die "dockerd did not start"
 }
 
-# The trust key would otherwise go to /etc/docker, and /etc/docker/daemon.json would be read.
+# Otherwise /etc/docker/daemon.json would be read, and 20.10 would keep a trust key beside it, where 26.1
+# knows of none.
 write_dockerd_config() {
-  cat >"$SCRATCH/daemon.json" <<JSON
-{"deprecated-key-path": "$SCRATCH/key.json", "exec-opts": ["native.cgroupdriver=cgroupfs"]}
-JSON
+  local key='"exec-opts": ["native.cgroupdriver=cgroupfs"]'
+  [[ $ENGINE != 20.10 ]] || key+=", \"deprecated-key-path\": \"$SCRATCH/key.json\""
+  printf '{%s}\n' "$key" >"$SCRATCH/daemon.json"
 }
 
 dockerd_answers_or_ended() { docker version >/dev/null 2>&1 || ! is_running "$DOCKERD_PID"; }
@@ -88,7 +143,7 @@ kill_dockerd() { end_process DOCKERD_PID KILL DOCKERD_STATUS; }
 # managed plugin it mounts the directory in which the plugin mounts.
 layer_mounts() {
   mounts_below "$SCRATCH" |
-    grep -vxE "$(data_root)(/[0-9]+\.[0-9]+)?(/plugins/[0-9a-f]+/propagated-mount)?" || true
+    grep -vxE "$SCRATCH|$(data_root)(/[0-9]+\.[0-9]+)?(/plugins/[0-9a-f]+/propagated-mount)?" || true
 }
 
 # --- both -----------------------------------------------------------------------------------------

@@ -117,7 +117,8 @@ describe() { # DIRECTORY FILE...
 
 # --- the store ------------------------------------------------------------------------------------
 
-# Where the driver keeps its layers. With remapped users the engine's root is one level deeper.
+# Where the driver keeps its layers: below the engine's root, which with remapped users is one level deeper,
+# or in what that shares with a managed plugin.
 home() {
   local root dir
   root=$(data_root)
@@ -165,6 +166,11 @@ remove_everything() {
 # --- beginning and end of each scenario -------------------------------------------------------------
 
 begin_scenario() {
+  if uses_overlayd && [[ $WAY == managed ]]; then
+    source "$HERE/managed.sh"
+    begin_managed overlayd "$@"
+    return
+  fi
   mkdir -p "$(data_root)"
   start_overlayd
   start_dockerd "$@"
@@ -194,10 +200,12 @@ end_scenario() {
   stop_dockerd || true
   same "end: dockerd exits cleanly" 0 "$DOCKERD_STATUS"
   same "end: no mount is left" "" "$(layer_mounts)"
-  if uses_overlayd; then
+  if runs_overlayd; then
     stop_overlayd || true
     same "end: overlayd exits cleanly" 0 "$OVERLAYD_STATUS"
     same "end: overlayd removes its socket" "" "$(ls "$PLUGIN_SOCKET" 2>/dev/null)"
+  fi
+  if uses_overlayd; then
     expect_no_logged_errors
   fi
   # The engine does not wait for what it started.
@@ -212,7 +220,15 @@ allow_error() { # FIXED-STRING
 }
 
 expect_no_logged_errors() {
-  same "end: overlayd logged no warning and no error" "" "$(tail -n "+$FIRST_LOG_LINE" "$OVERLAYD_LOG" | bad_lines)"
+  same "end: overlayd logged no warning and no error" "" "$(overlayd_log | tail -n "+$FIRST_LOG_LINE" | bad_lines)"
+}
+
+overlayd_log() {
+  if runs_overlayd; then
+    cat "$OVERLAYD_LOG"
+  else
+    plugin_log
+  fi
 }
 
 bad_lines() {

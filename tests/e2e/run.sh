@@ -6,13 +6,15 @@
 #   tests/e2e/run.sh [FILTER]      the scenario of that name, or all whose names contain FILTER; those marked
 #                                  "# slow" only by their name
 #
-# STORAGE_DRIVER=overlay2 runs the same with the engine's own driver, to judge the scenarios by; those
-# about overlayd's process are then left out by name. OVERLAYD names the binary.
+# ENGINE=26.1 runs them on Debian 13's engine, WAY=managed with overlayd as a managed plugin, and
+# STORAGE_DRIVER=overlay2 with the engine's own driver, to judge the scenarios by. Those that make no sense
+# there are left out by name. OVERLAYD names the binary; scripts/lib/engine.sh says more.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/../../scripts/lib/common.sh"
 source "$HERE/../../scripts/lib/sandbox.sh"
+source "$HERE/../../scripts/lib/engine.sh"
 
 main() {
   if [[ ${1:-} == --scenario ]]; then
@@ -20,12 +22,13 @@ main() {
     return
   fi
   need_root "it mounts file systems and runs a Docker engine"
-  need_command docker dockerd containerd busybox curl jq getfattr getcap python3 strip
+  need_engine
+  need_command busybox curl jq getfattr getcap python3
   run_scenarios "${1:-}"
 }
 
 run_scenarios() { # FILTER
-  local file name matched=0 failed=0
+  local file name left_out matched=0 failed=0
   for file in "$HERE"/scenarios/*.sh; do
     name=$(basename "$file" .sh)
     if [[ -e $HERE/scenarios/$1.sh ]]; then
@@ -38,8 +41,8 @@ run_scenarios() { # FILTER
       fi
     fi
     matched=$((matched + 1))
-    if [[ ${STORAGE_DRIVER:-overlayd} != overlayd ]] && grep -q '^# needs: overlayd' "$file"; then
-      say "# $name: not run, it is about overlayd's own process"
+    if left_out=$(reason_to_leave_out "$file"); then
+      say "# $name: not run, $left_out"
       continue
     fi
     say "# --- $name: $(sed -n '3s/^# //p' "$file")"
@@ -49,11 +52,25 @@ run_scenarios() { # FILTER
   ((failed == 0))
 }
 
+# The third line of a scenario may be followed by one that says what it needs:
+#   overlayd   the driver, not one of the engine's own
+#   process    a process of overlayd that it can stop and start
+reason_to_leave_out() { # FILE
+  local needs
+  needs=$(sed -n '4s/^# needs: //p' "$1")
+  if [[ -n $needs ]] && ! uses_overlayd; then
+    say "it is about overlayd"
+  elif [[ $needs == process ]] && ! runs_overlayd; then
+    say "it stops and starts overlayd itself"
+  else
+    return 1
+  fi
+}
+
 run_inside() { # FILE
   enter_sandbox --scenario "$1"
-  # shellcheck disable=SC2034  # read by engine.sh
   CURRENT=$(basename "$1" .sh)
-  source "$ROOT/scripts/lib/engine.sh"
+  prepare_engine_root
   source "$HERE/lib.sh"
   source "$HERE/managed.sh"
   trap finish EXIT

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # overlayd is killed again and again during builds: nothing is lost that was reported done
-# needs: overlayd
+# needs: process
 begin_scenario
 
 # The engine sends a call again when its answer was lost, but the second time without its body.

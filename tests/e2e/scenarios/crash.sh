@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # overlayd is killed or stopped while containers run: they go on, and everything works once it is back
-# needs: overlayd
+# needs: process
 begin_scenario
 
 # One that reads back what it writes, over and over: its files must never fail it.

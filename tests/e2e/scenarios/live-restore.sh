@@ -27,7 +27,7 @@ same "it is the same process again" "$pid running" "$(docker inspect --format '{
 same "and writes on" "one two three" "$(docker exec alive sh -c 'echo three >>/log && echo $(cat /log)')"
 
 # --- both restart, in both orders
-if uses_overlayd; then
+if runs_overlayd; then
   stop_dockerd
   kill_overlayd
   start_overlayd

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # every way to mount serves the engine, and one takes over from another under running containers
-# needs: overlayd
+# needs: process
 begin_scenario
 
 mount_api() {
