@@ -29,7 +29,7 @@ DOCKERD_PID=""
 DOCKER=docker
 [[ ! -x /usr/bin/docker ]] || DOCKER=/usr/bin/docker
 
-docker() { in_engine_root "$DOCKER" "$@"; }
+docker() { "${enter_engine[@]}" "$DOCKER" "$@"; }
 
 uses_overlayd() { [[ $STORAGE_DRIVER == overlayd ]]; }
 
@@ -55,18 +55,19 @@ need_engine() {
 # Its root directory as seen from here; empty where that is the machine's own.
 ENGINE_ROOT=""
 
-enter_engine_root=()
-in_engine_root() { "${enter_engine_root[@]}" "$@"; }
+# What a command is put behind to run there.
+enter_engine=()
 
 # Another Debian's engine runs in that Debian's files, with a layer of its own over them, and shares with us
-# the scratch directory, where mounts of either side must reach the other, /run and what the kernel shows.
+# the scratch directory, where mounts of either side must reach the other, /run, and what the kernel shows.
+# It gets a mount namespace with that root: what joins a container's mounts begins at the namespace's root,
+# which chroot(2) does not change.
 prepare_engine_root() { # inside the sandbox, once
   local dir
   [[ $ENGINE == 26.1 ]] || return 0
   ENGINE_ROOT=/run/engine
-  enter_engine_root=(chroot "$ENGINE_ROOT")
+  enter_engine=(nsenter --mount=/run/engine.mounts)
   mkdir -p "$ENGINE_ROOT" "$SCRATCH"/engine/{upper,work}
-  # A mount, as the engine's tools will have it of a root directory.
   mount -t overlay overlay "$ENGINE_ROOT" \
     -o "lowerdir=$DEBIAN13,upperdir=$SCRATCH/engine/upper,workdir=$SCRATCH/engine/work"
   for dir in /dev /proc /sys; do
@@ -77,6 +78,12 @@ prepare_engine_root() { # inside the sandbox, once
   mount --make-shared "$SCRATCH"
   mkdir -p "$ENGINE_ROOT$SCRATCH"
   mount --bind "$SCRATCH" "$ENGINE_ROOT$SCRATCH"
+  : >/run/engine.mounts
+  unshare --mount=/run/engine.mounts --propagation unchanged sh -ec "
+    cd $ENGINE_ROOT
+    pivot_root . mnt
+    mount --make-rprivate /mnt
+    umount --lazy /mnt"
 }
 
 # --- overlayd -------------------------------------------------------------------------------------
@@ -113,7 +120,7 @@ start_dockerd() { # [ARG...]
   # Inside the sandbox every default path (/run/docker.sock, /run/docker) is ours.
   #  --experimental    graph driver plugins are accepted only with it
   #  --bridge=none     no network is needed, so none is made and iptables is left alone
-  setsid "${enter_engine_root[@]}" dockerd --config-file "$SCRATCH/daemon.json" --data-root "$(data_root)" \
+  setsid "${enter_engine[@]}" dockerd --config-file "$SCRATCH/daemon.json" --data-root "$(data_root)" \
     --experimental --storage-driver "$STORAGE_DRIVER" \
     --bridge=none --iptables=false --ip6tables=false --cgroup-parent "$CGROUP" \
     "$@" >>"$DOCKERD_LOG" 2>&1 </dev/null &

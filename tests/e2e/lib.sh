@@ -94,7 +94,8 @@ new_context() { # NAME
 }
 
 classic_build() { # TAG CONTEXT
-  DOCKER_BUILDKIT=0 docker build --quiet --network none --tag "$1" "$2" >/dev/null
+  # Newer clients complain about this builder.
+  DOCKER_BUILDKIT=0 quietly docker build --quiet --network none --tag "$1" "$2"
 }
 
 buildkit_build() { # TAG CONTEXT
@@ -177,15 +178,18 @@ begin_scenario() {
   import_busybox busybox >/dev/null
 }
 
-# The user overlayd-test, for --userns-remap. The engine looks users up in /etc, which gets a layer of its own in
-# this sandbox, gone at the end.
+# The user overlayd-test, for --userns-remap. The engine looks users up in /etc; where that is the machine's own, it
+# gets a layer of its own in this sandbox, gone at the end.
 add_remapped_user() {
-  mkdir -p "$SCRATCH"/etc/{upper,work}
-  mount -t overlay overlay -o "lowerdir=/etc,upperdir=$SCRATCH/etc/upper,workdir=$SCRATCH/etc/work" /etc
-  echo 'overlayd-test:x:64100:64100::/nonexistent:/bin/false' >>/etc/passwd
-  echo 'overlayd-test:x:64100:' >>/etc/group
-  echo 'overlayd-test:200000:65536' >>/etc/subuid
-  echo 'overlayd-test:300000:65536' >>/etc/subgid
+  local etc=$ENGINE_ROOT/etc
+  if [[ $etc == /etc ]]; then
+    mkdir -p "$SCRATCH"/etc/{upper,work}
+    mount -t overlay overlay -o "lowerdir=/etc,upperdir=$SCRATCH/etc/upper,workdir=$SCRATCH/etc/work" /etc
+  fi
+  echo 'overlayd-test:x:64100:64100::/nonexistent:/bin/false' >>"$etc/passwd"
+  echo 'overlayd-test:x:64100:' >>"$etc/group"
+  echo 'overlayd-test:200000:65536' >>"$etc/subuid"
+  echo 'overlayd-test:300000:65536' >>"$etc/subgid"
 }
 
 # What must hold after any scenario: everything can be removed, and then nothing is left.

@@ -20,13 +20,14 @@ layers=$(tag_layers app)
 wanted=$(listing)
 
 succeeds "save" docker save --output "$SCRATCH/app.tar" app
-same "has each layer once" 4 "$(tar --list --file "$SCRATCH/app.tar" | grep -c '/layer.tar$')"
-# The name of a layer is the hash of its tar: this is where lost or changed bytes show.
 tar --extract --file "$SCRATCH/app.tar" --directory "$(mkdir -p "$SCRATCH/saved" && echo "$SCRATCH/saved")"
+saved_layers() { jq -r '.[0].Layers[]' "$SCRATCH/saved/manifest.json"; }
+same "has each layer once" 4 "$(tar --list --file "$SCRATCH/app.tar" | grep -cxF "$(saved_layers)")"
+# The name of a layer is the hash of its tar: this is where lost or changed bytes show.
 hashes=""
 while read -r layer; do
   hashes+=",\"sha256:$(sha256sum <"$SCRATCH/saved/$layer" | cut -d ' ' -f 1)\""
-done < <(jq -r '.[0].Layers[]' "$SCRATCH/saved/manifest.json")
+done < <(saved_layers)
 same "and its tars hash to the image's layers" "$layers" "[${hashes#,}]"
 
 remove_everything
@@ -38,8 +39,16 @@ record_image loaded app 2
 same "with the same files" "$wanted" "$(listing)"
 same "and the same time" "2001-02-03 04:05:06" "$(run app sh -c 'TZ=UTC stat -c %y /a/file' | cut -d . -f 1)"
 
+# Every byte of an archive, but for the time of saving, which some of its files bear since 25.0.
+hash_of() { # ARCHIVE
+  if [[ $ENGINE == 20.10 ]]; then
+    sha256sum <"$1"
+  else
+    tar --extract --file "$1" --to-command 'echo "$TAR_FILENAME $(sha256sum)"'
+  fi
+}
 succeeds "save again" docker save --output "$SCRATCH/again.tar" app
-same "is the same archive" "$(sha256sum <"$SCRATCH/app.tar")" "$(sha256sum <"$SCRATCH/again.tar")"
+same "is the same archive" "$(hash_of "$SCRATCH/app.tar")" "$(hash_of "$SCRATCH/again.tar")"
 succeeds "load of what is there already" docker load --quiet --input "$SCRATCH/again.tar"
 same "changes nothing" "$layers" "$(tag_layers app)"
 
