@@ -66,7 +66,6 @@ prepare_engine_root() { # inside the sandbox, once
   local dir
   [[ $ENGINE == 26.1 ]] || return 0
   ENGINE_ROOT=/run/engine
-  enter_engine=(nsenter --mount=/run/engine.mounts)
   mkdir -p "$ENGINE_ROOT" "$SCRATCH"/engine/{upper,work}
   mount -t overlay overlay "$ENGINE_ROOT" \
     -o "lowerdir=$DEBIAN13,upperdir=$SCRATCH/engine/upper,workdir=$SCRATCH/engine/work"
@@ -78,12 +77,22 @@ prepare_engine_root() { # inside the sandbox, once
   mount --make-shared "$SCRATCH"
   mkdir -p "$ENGINE_ROOT$SCRATCH"
   mount --bind "$SCRATCH" "$ENGINE_ROOT$SCRATCH"
-  : >/run/engine.mounts
-  unshare --mount=/run/engine.mounts --propagation unchanged sh -ec "
-    cd $ENGINE_ROOT
-    pivot_root . mnt
-    mount --make-rprivate /mnt
-    umount --lazy /mnt"
+  # The namespace is held by a descriptor.
+  coproc PIVOT {
+    exec unshare --mount --propagation unchanged sh -ec "
+      cd $ENGINE_ROOT
+      pivot_root . mnt
+      mount --make-rprivate /mnt
+      umount --lazy /mnt
+      echo ready
+      read -r _"
+  }
+  local held pid=$PIVOT_PID
+  read -r _ <&"${PIVOT[0]}" || die "the engine's system cannot be entered"
+  exec {held}<"/proc/$pid/ns/mnt"
+  echo >&"${PIVOT[1]}"
+  wait "$pid"
+  enter_engine=(nsenter "--mount=/proc/self/fd/$held")
 }
 
 # --- overlayd -------------------------------------------------------------------------------------
