@@ -1,7 +1,11 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # the engine restarts with --live-restore and the containers run on, also when overlayd restarts too
-begin_scenario --live-restore
+begin_scenario
+# A managed plugin is installed by then: one that outlives an engine without containers can lose the mounts
+# that it shares with the next one.
+stop_dockerd
+start_dockerd --live-restore
 
 run_idle alive busybox
 docker exec alive sh -c 'echo one >/log'
@@ -51,3 +55,7 @@ docker start alive >/dev/null
 same "and starts again with its files" "one two three" "$(docker exec alive sh -c 'echo $(head -n 3 /log)')"
 docker rm --force alive >/dev/null
 eventually "and is unmounted when removed" 10 nothing_is_mounted
+
+# Nothing is to outlive the engine at the end, a managed plugin least of all.
+stop_dockerd
+start_dockerd
