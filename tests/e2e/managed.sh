@@ -50,6 +50,14 @@ plugin_pid() { grep --files-with-matches --text '^/usr/bin/overlayd' /proc/[0-9]
 
 plugin_is_another() { [[ $(plugin_pid) && $(plugin_pid) != "$1" ]]; }
 
+plugin_has_ended() { [[ -z $(plugin_pid) ]]; }
+
+# While no engine runs.
+end_plugin() {
+  kill -KILL "$(plugin_pid)"
+  wait_for 10 plugin_has_ended
+}
+
 # The engine starts it again.
 kill_plugin() {
   local before
