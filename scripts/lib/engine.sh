@@ -95,6 +95,16 @@ prepare_engine_root() { # inside the sandbox, once
   enter_engine=(nsenter "--mount=/proc/self/fd/$held")
 }
 
+# The engine's /etc, to be changed: sets ETC. The machine's own gets a layer in this sandbox, gone at the end.
+ETC=""
+own_etc() {
+  ETC=$ENGINE_ROOT/etc
+  if [[ $ETC == /etc ]]; then
+    mkdir -p "$SCRATCH"/etc/{upper,work}
+    mount -t overlay overlay -o "lowerdir=/etc,upperdir=$SCRATCH/etc/upper,workdir=$SCRATCH/etc/work" /etc
+  fi
+}
+
 # --- overlayd -------------------------------------------------------------------------------------
 
 start_overlayd() { # [ARG...]

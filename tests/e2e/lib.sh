@@ -173,18 +173,13 @@ begin_scenario() {
   import_busybox busybox >/dev/null
 }
 
-# The user overlayd-test, for --userns-remap. The engine looks users up in /etc; where that is the machine's own, it
-# gets a layer of its own in this sandbox, gone at the end.
+# The user overlayd-test, for --userns-remap.
 add_remapped_user() {
-  local etc=$ENGINE_ROOT/etc
-  if [[ $etc == /etc ]]; then
-    mkdir -p "$SCRATCH"/etc/{upper,work}
-    mount -t overlay overlay -o "lowerdir=/etc,upperdir=$SCRATCH/etc/upper,workdir=$SCRATCH/etc/work" /etc
-  fi
-  echo 'overlayd-test:x:64100:64100::/nonexistent:/bin/false' >>"$etc/passwd"
-  echo 'overlayd-test:x:64100:' >>"$etc/group"
-  echo 'overlayd-test:200000:65536' >>"$etc/subuid"
-  echo 'overlayd-test:300000:65536' >>"$etc/subgid"
+  own_etc
+  echo 'overlayd-test:x:64100:64100::/nonexistent:/bin/false' >>"$ETC/passwd"
+  echo 'overlayd-test:x:64100:' >>"$ETC/group"
+  echo 'overlayd-test:200000:65536' >>"$ETC/subuid"
+  echo 'overlayd-test:300000:65536' >>"$ETC/subgid"
 }
 
 # What must hold after any scenario: everything can be removed, and then nothing is left.

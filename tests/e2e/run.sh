@@ -5,6 +5,7 @@
 #
 #   tests/e2e/run.sh [FILTER]      the scenario of that name, or all whose names contain FILTER; those marked
 #                                  "# slow" only by their name
+#   tests/e2e/run.sh FILE          a scenario that lies elsewhere
 #
 # ENGINE=26.1 runs them on Debian 13's engine, WAY=managed with overlayd as a managed plugin, and
 # STORAGE_DRIVER=overlay2 with the engine's own driver, to judge the scenarios by. Those that make no sense
@@ -28,10 +29,13 @@ main() {
 }
 
 run_scenarios() { # FILTER
-  local file name left_out matched=0 failed=0
-  for file in "$HERE"/scenarios/*.sh; do
+  local file name left_out matched=0 failed=0 files=("$HERE"/scenarios/*.sh)
+  [[ $1 != */* ]] || files=("$1")
+  for file in "${files[@]}"; do
     name=$(basename "$file" .sh)
-    if [[ -e $HERE/scenarios/$1.sh ]]; then
+    if [[ $1 == */* ]]; then
+      :
+    elif [[ -e $HERE/scenarios/$1.sh ]]; then
       [[ $name == "$1" ]] || continue
     else
       [[ $name == *"$1"* ]] || continue
@@ -69,6 +73,7 @@ reason_to_leave_out() { # FILE
 
 run_inside() { # FILE
   enter_sandbox --scenario "$1"
+  SCENARIO=$1
   CURRENT=$(basename "$1" .sh)
   prepare_engine_root
   source "$HERE/lib.sh"
@@ -88,7 +93,7 @@ run_inside() { # FILE
 note_broken_line() { # COMMAND
   local frame
   for frame in "${!BASH_SOURCE[@]}"; do
-    [[ ${BASH_SOURCE[frame]} == */scenarios/* ]] || continue
+    [[ ${BASH_SOURCE[frame]} == "$SCENARIO" ]] || continue
     BROKE_AT="${BASH_SOURCE[frame]##*/}:${BASH_LINENO[frame - 1]}: $1"
     return
   done
