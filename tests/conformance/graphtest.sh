@@ -3,7 +3,8 @@
 #
 # Docker's own storage driver tests, run through Docker's own plugin client against a plugin's socket.
 #
-#   tests/conformance/graphtest.sh [FILTER]                 starts OVERLAYD (build/release/overlayd)
+#   tests/conformance/graphtest.sh [FILTER]                 starts OVERLAYD (build/release/overlayd); with
+#                                                           WAY=managed an ENGINE does, as a managed plugin
 #   tests/conformance/graphtest.sh --socket PATH [FILTER]   any plugin that is already running and mounts
 #                                                           where this shell can see it
 #
@@ -14,6 +15,8 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/../../scripts/lib/common.sh"
 source "$HERE/../../scripts/lib/sandbox.sh"
 source "$HERE/../../scripts/lib/docker-sources.sh"
+source "$HERE/../../scripts/lib/engine.sh"
+source "$HERE/plugin.sh"
 
 TEST_BINARY=$DOCKER_SOURCES/graphtest.test
 
@@ -30,10 +33,11 @@ main() {
     run_tests "$socket" "${3:-.}"
     return
   fi
+  [[ -n ${OVERLAYD_SANDBOX:-} ]] || need_engine
   enter_sandbox "$@"
-  source "$ROOT/scripts/lib/engine.sh"
+  prepare_engine_root
   trap stop_everything EXIT
-  start_overlayd
+  start_plugin
   if ! run_tests "$PLUGIN_SOCKET" "${1:-.}"; then
     show_logs 40
     return 1
@@ -62,7 +66,7 @@ run_tests() { # SOCKET FILTER
 
 check_nothing_is_mounted() {
   local mounts
-  mounts=$(mounts_below "$SCRATCH")
+  mounts=$(cut -d ' ' -f 5 "/proc/${PLUGIN_PID:-self}/mountinfo" | grep "^$SCRATCH/homes/" || true)
   if [[ -n $mounts ]]; then
     say "--- FAIL: left mounted: $mounts"
     return 1

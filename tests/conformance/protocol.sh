@@ -16,6 +16,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/../../scripts/lib/common.sh"
 source "$HERE/../../scripts/lib/sandbox.sh"
 source "$HERE/../../scripts/lib/engine.sh"
+source "$HERE/plugin.sh"
 
 main() {
   need_command curl jq
@@ -29,33 +30,14 @@ main() {
   prepare_engine_root
   trap stop_everything EXIT
   export EXACT=1
-  "start_$WAY"
+  start_plugin
+  local home=$SCRATCH/home
   # Only a plugin that was just started has not had an Init.
   local status=0
-  [[ before-init != *"${1:-}"* ]] || run_script "$PLUGIN_SOCKET" "$HOME_DIR" before-init || status=1
-  run_scripts "$PLUGIN_SOCKET" "$HOME_DIR" "${1:-}" || status=1
+  [[ before-init != *"${1:-}"* ]] || run_script "$PLUGIN_SOCKET" "$home" before-init || status=1
+  run_scripts "$PLUGIN_SOCKET" "$home" "${1:-}" || status=1
   ((status == 0)) || show_logs 20
   return "$status"
-}
-
-start_legacy() {
-  start_overlayd
-  HOME_DIR=$SCRATCH/home
-}
-
-# An engine runs it, but does not store with it.
-start_managed() {
-  local pid
-  source "$ROOT/tests/e2e/managed.sh"
-  mkdir -p "$(data_root)"
-  make_bundle "$SCRATCH/bundle"
-  on_builtin_driver
-  quietly docker plugin create overlayd "$SCRATCH/bundle"
-  quietly docker plugin enable overlayd
-  pid=$(plugin_pid)
-  PLUGIN_SOCKET=$(echo /run/docker/plugins/*/overlayd.sock)
-  HOME_DIR=$(jq -r .PropagatedMount "$ROOT/config.json")/home
-  export PLUGIN_ROOT=/proc/$pid/root
 }
 
 run_scripts() { # SOCKET HOME FILTER

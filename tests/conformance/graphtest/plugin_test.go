@@ -4,6 +4,7 @@
 // against a plugin, through Docker's own plugin client. Environment:
 //
 //	PLUGIN_SOCKET  the plugin's unix socket
+//	PLUGIN_ROOT    what to put in front of the plugin's paths to see them from here, if anything
 //	TMPDIR         where the drivers' home directories are made; must be able to hold overlay layers
 package graphtest
 
@@ -53,7 +54,7 @@ func init() {
 type socketPlugin struct{ client *plugins.Client }
 
 func (socketPlugin) Name() string               { return pluginName }
-func (socketPlugin) ScopedPath(p string) string { return p }
+func (socketPlugin) ScopedPath(p string) string { return os.Getenv("PLUGIN_ROOT") + p }
 func (socketPlugin) IsV1() bool                 { return true }
 func (p socketPlugin) Client() *plugins.Client  { return p.client }
 
