@@ -11,7 +11,7 @@
 #                 engines look for plugins; "managed" has the engine run it, from scripts/build-plugin's bundle
 # OVERLAYD        the binary
 
-source "$ROOT/scripts/lib/debian13.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/debian13.sh"
 
 ENGINE=${ENGINE:-20.10}
 STORAGE_DRIVER=${STORAGE_DRIVER:-overlayd}

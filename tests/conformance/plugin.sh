@@ -19,6 +19,7 @@ start_plugin() {
   quietly docker plugin create overlayd "$SCRATCH/bundle"
   quietly docker plugin enable overlayd
   PLUGIN_PID=$(plugin_pid)
+  # shellcheck disable=SC2034  # read by those who source this
   PLUGIN_SOCKET=$(echo /run/docker/plugins/*/overlayd.sock)
   export PLUGIN_ROOT=/proc/$PLUGIN_PID/root
 }

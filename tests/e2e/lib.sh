@@ -163,7 +163,6 @@ remove_everything() {
 
 begin_scenario() {
   if uses_overlayd && [[ $WAY == managed ]]; then
-    source "$HERE/managed.sh"
     begin_managed overlayd "$@"
     return
   fi

@@ -148,6 +148,7 @@ filled() { # ID PARENT COMMAND
 # Sets DIR, which is where the layer's files are seen from here.
 get() { # ID
   call GraphDriver.Get "{\"ID\":\"$1\",\"MountLabel\":\"\"}"
+  # shellcheck disable=SC2034  # read by the scripts
   DIR=$PLUGIN_ROOT$(jq -r '.Dir // "none"' <<<"$BODY")
 }
 
