@@ -6,10 +6,6 @@ begin_scenario
 
 # The engine sends a call again when its answer was lost, but the second time without its body.
 allow_error "request body is empty"
-# A container whose creation failed leaves the lower of its two layers behind: the engine forgets it.
-# shellcheck disable=SC2034  # read at the end of the scenario
-ENGINE_LOSES='.*-init'
-
 context=$(new_context rounds </dev/null)
 builds_fine=0
 for round in 1 2 3 4 5; do
@@ -26,3 +22,11 @@ for round in 1 2 3 4 5; do
     builds_fine=$((builds_fine + 1))
 done
 same "builds come out right when overlayd is killed under them" 5 "$builds_fine"
+
+# A container whose creation failed leaves the lower of its two layers behind: the engine forgets it, and could not
+# remove the image below.
+docker container prune --force >/dev/null
+for lost in $(layers_on_disk | grep -- '-init$'); do
+  say "# the engine lost $lost"
+  curl --silent --unix-socket "$PLUGIN_SOCKET" --data "{\"ID\":\"$lost\"}" http://plugin/GraphDriver.Remove >/dev/null
+done

@@ -106,9 +106,21 @@ final=$(tree "$(inside replaced)/files")
 docker rm --force replaced >/dev/null
 
 # --- all of it in an archive and back
-docker save --output "$SCRATCH/all.tar" everything committed replaced
+archives=("everything committed replaced")
+# 26.1 never lets go of layers that images share when it saves them together, with any driver.
+[[ $ENGINE != 26.1 ]] || archives=(everything committed replaced)
+for images in "${archives[@]}"; do
+  # shellcheck disable=SC2086  # one word per image
+  docker save --output "$SCRATCH/$images.tar" $images
+done
 remove_everything
-succeeds "everything can be saved and loaded" docker load --quiet --input "$SCRATCH/all.tar"
+load_all() {
+  local images
+  for images in "${archives[@]}"; do
+    docker load --quiet --input "$SCRATCH/$images.tar" || return
+  done
+}
+succeeds "everything can be saved and loaded" load_all
 record_image "loaded committed" committed 2
 record_image "loaded replaced" replaced 2
 idle imported everything
