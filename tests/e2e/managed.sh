@@ -48,7 +48,10 @@ on_plugin() { # [DOCKERD ARG...]
 # The plugin's process: no other has this binary as its first word.
 plugin_pid() { grep --files-with-matches --text '^/usr/bin/overlayd' /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3; }
 
-plugin_is_another() { [[ $(plugin_pid) && $(plugin_pid) != "$1" ]]; }
+# Not just started: a call that meets no listener the engine sends again without its body.
+plugin_is_another() { # THAN-PID LINES-OF-LOG
+  [[ $(plugin_pid) && $(plugin_pid) != "$1" ]] && plugin_log | tail -n "+$(($2 + 1))" | grep -q 'ready: listening'
+}
 
 plugin_has_ended() { [[ -z $(plugin_pid) ]]; }
 
@@ -60,10 +63,11 @@ end_plugin() {
 
 # The engine starts it again.
 kill_plugin() {
-  local before
+  local before lines
   before=$(plugin_pid)
+  lines=$(plugin_log | wc -l)
   kill -KILL "$before"
-  eventually "a killed plugin is started again" 20 plugin_is_another "$before"
+  eventually "a killed plugin is started again" 20 plugin_is_another "$before" "$lines"
 }
 
 # The plugin's log is part of the engine's.
