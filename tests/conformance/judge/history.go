@@ -27,11 +27,13 @@ type history struct {
 	improved    map[string]int
 	failures    []string
 	ended       bool // by an improvement after which the two sides are not alike
+
+	early map[string]bool // paths, as Changes has them, that had a time before 1970 in a layer
 }
 
 func newHistory(b *bench, seed int64) *history {
 	return &history{
-		bench: b, seed: seed, improved: map[string]int{},
+		bench: b, seed: seed, improved: map[string]int{}, early: map[string]bool{},
 		author: &author{Rand: rand.New(rand.NewSource(seed)), mapped: b.mapped},
 	}
 }
@@ -54,9 +56,13 @@ func (h *history) fail(format string, args ...interface{}) {
 // report takes a difference: either it is meant, or it is a failure.
 func (h *history) report(d difference) {
 	d.mapped = h.mapped
+	d.early = h.early
 	for _, improvement := range improvements {
 		if improvement.explains(&d) {
 			h.improved[improvement.name]++
+			if improvement.name == earlyTimes {
+				h.early[asJSON("/"+d.path)] = true
+			}
 			h.ended = h.ended || improvement.ends
 			return
 		}

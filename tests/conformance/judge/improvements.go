@@ -37,6 +37,7 @@ type difference struct {
 	isLink    bool // a hard link's member
 	inLowest  bool // the layer has no parent
 	blocks    blockDevices
+	early     map[string]bool // paths that had a time before 1970
 }
 
 func (d *difference) String() string {
@@ -63,6 +64,8 @@ type improvement struct {
 	// The trees differ afterwards: nothing more can be compared in this history.
 	ends bool
 }
+
+const earlyTimes = "times before 1970 are kept"
 
 var improvements = []improvement{
 	{
@@ -91,7 +94,7 @@ var improvements = []improvement{
 	{
 		name: "the time of what replaced a directory in one tar", reference: "ApplyDiff: The last member of a name wins", ends: true,
 		explains: func(d *difference) bool {
-			return d.where == inTrees && d.field == "mtime" && d.facts != nil && d.facts.dirReplaced
+			return d.where != inCopy && d.field == "mtime" && d.facts != nil && d.facts.dirReplaced
 		},
 	},
 	{
@@ -205,10 +208,11 @@ var improvements = []improvement{
 		},
 	},
 	{
-		// Docker raises everything before 1970 to 1970.
-		name: "times before 1970 are kept", reference: "ApplyDiff: Owner, then xattrs, then mode, then times",
+		// Docker raises everything before 1970 to 1970, and may then see no change to a time soon after.
+		name: earlyTimes, reference: "ApplyDiff: Owner, then xattrs, then mode, then times",
 		explains: func(d *difference) bool {
-			return d.field == "mtime" && d.docker == "0" && strings.HasPrefix(d.ours, "-")
+			return d.field == "mtime" && d.docker == "0" && strings.HasPrefix(d.ours, "-") ||
+				d.where == inChanges && d.early[d.path] && d.docker == "" && d.ours == "C"
 		},
 	},
 	{

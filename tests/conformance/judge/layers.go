@@ -243,6 +243,10 @@ func (g *generator) whiteout(dir, at string) error {
 	}
 	if g.made[at] != 0 || g.gone[at] {
 		g.facts.whiteoutOnName[at] = true
+		// Docker has not made it yet, and then has a whiteout in the way of what is to be in it.
+		if g.facts.implied[at] {
+			g.facts.impliedOnWhiteout, g.facts.dirOnWhiteout[at] = true, true
+		}
 		g.dropWhiteouts(at)
 	}
 	if g.isCutOff(dir) {
