@@ -17,6 +17,7 @@
 #include "core/tar_header.h"
 #include "core/tar_writer.h"
 #include "core/whiteout.h"
+#include "core/write_behind.h"
 #include "core/xattr.h"
 
 namespace overlayd {
@@ -25,10 +26,6 @@ namespace {
 using Entry = MergedDir::Entry;
 using OptionalDir = std::optional<MergedDir>;
 using Inode = std::pair<dev_t, ino_t>;
-
-/// File data moves in pieces of this size: large enough that the calls do not show beside the
-/// copying.
-constexpr size_t kCopyBuffer = 256 * 1024;
 
 Inode inode_of(const struct stat& info) { return {info.st_dev, info.st_ino}; }
 
@@ -232,10 +229,9 @@ class TarExport {
   // shrinks cannot be told truthfully any more.
   void copy_data(int fd) {
     while (tar_.remaining() > 0) {
-      const size_t want = static_cast<size_t>(std::min<uint64_t>(buffer_.size(), tar_.remaining()));
-      const size_t got = sys::read_full(fd, std::span(buffer_).first(want));
+      const size_t got = sys::read_full(fd, tar_.room());
       if (got == 0) throw Error(ErrorKind::Busy, "became shorter while being read");
-      tar_.data(std::span(buffer_).first(got));
+      tar_.filled(got);
     }
   }
 
@@ -243,7 +239,6 @@ class TarExport {
   const IdMaps& maps_;
   TarWriter tar_;
   std::map<Inode, std::string> links_;
-  std::vector<std::byte> buffer_ = std::vector<std::byte>(kCopyBuffer);
   size_t sockets_ = 0;
 };
 
@@ -363,8 +358,10 @@ class SizeSum {
 
 void write_layer_tar(const DiffSource& source, const IdMaps& maps, Observer& observer,
                      ByteSink& sink) {
-  TarExport tar(source, maps, sink);
+  WriteBehind behind(sink);
+  TarExport tar(source, maps, behind);
   tar.run();
+  behind.finish();
   if (tar.sockets() > 0) {
     observer.note(NoteLevel::Info,
                   "left " + std::to_string(tar.sockets()) + " sockets out of a diff");

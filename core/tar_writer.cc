@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -18,7 +19,7 @@ namespace {
 constexpr size_t kBlock = 512;
 constexpr size_t kNameSize = 100;
 constexpr size_t kPrefixSize = 155;
-constexpr size_t kBufferSize = 64 * 1024;
+constexpr size_t kBufferSize = 128 * 1024;
 // What Go's writer and the common readers take for the records of one 'x' header.
 constexpr size_t kMaxRecords = 1024 * 1024;
 // Go's zero time.Time, the first second of the year 1: its writer takes it for "no time" and writes
@@ -286,11 +287,11 @@ std::string encode_tar_header(const TarEntry& entry) {
   return out;
 }
 
-TarWriter::TarWriter(ByteSink& sink) : sink_(sink) { buffer_.reserve(kBufferSize); }
+TarWriter::TarWriter(ByteSink& sink) : sink_(sink), buffer_(kBufferSize) {}
 
 void TarWriter::begin(const TarEntry& entry) {
   if (remaining_ > 0) programming_error();
-  put(encode_tar_header(entry));
+  put(as_bytes(encode_tar_header(entry)));
   remaining_ = entry.type == TarType::Regular ? entry.size : 0;
   padding_ = padding_of(remaining_);
 }
@@ -298,34 +299,46 @@ void TarWriter::begin(const TarEntry& entry) {
 void TarWriter::data(std::span<const std::byte> bytes) {
   if (bytes.size() > remaining_) programming_error();
   remaining_ -= bytes.size();
-  put({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  put(bytes);
   if (remaining_ == 0) pad();
 }
 
 void TarWriter::finish() {
   if (remaining_ > 0) programming_error();
-  put(std::string(2 * kBlock, '\0'));
+  put(as_bytes(std::string(2 * kBlock, '\0')));
   flush();
 }
 
-void TarWriter::put(std::string_view bytes) {
-  if (buffer_.size() + bytes.size() > kBufferSize) flush();
-  if (bytes.size() < kBufferSize) {
-    buffer_ += bytes;
-  } else {
-    sink_.write(as_bytes(bytes));
+std::span<std::byte> TarWriter::room() {
+  if (used_ == buffer_.size()) flush();
+  const uint64_t free = buffer_.size() - used_;
+  return std::span(buffer_).subspan(used_, static_cast<size_t>(std::min(free, remaining_)));
+}
+
+void TarWriter::filled(size_t count) {
+  if (count > remaining_ || count > buffer_.size() - used_) programming_error();
+  used_ += count;
+  remaining_ -= count;
+  if (remaining_ == 0) pad();
+}
+
+void TarWriter::put(std::span<const std::byte> bytes) {
+  if (bytes.size() > buffer_.size() - used_) flush();
+  if (bytes.size() > buffer_.size()) {
+    sink_.write(bytes);
+    return;
   }
+  std::ranges::copy(bytes, buffer_.begin() + static_cast<ptrdiff_t>(used_));
+  used_ += bytes.size();
 }
 
 void TarWriter::pad() {
-  put(std::string(padding_, '\0'));
-  padding_ = 0;
+  static constexpr std::array<std::byte, kBlock> kZeros{};
+  put(std::span(kZeros).first(std::exchange(padding_, 0)));
 }
 
 void TarWriter::flush() {
-  if (buffer_.empty()) return;
-  sink_.write(as_bytes(buffer_));
-  buffer_.clear();
+  if (used_ > 0) sink_.write(std::span(buffer_).first(std::exchange(used_, 0)));
 }
 
 }  // namespace overlayd

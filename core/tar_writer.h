@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/stream.h"
 #include "core/tar_entry.h"
@@ -30,6 +31,11 @@ class TarWriter {
   /// Data of the member begun last; more than its size is a programming error (aborts).
   void data(std::span<const std::byte> bytes);
 
+  /// Where the next of its data may be put, for who can read it straight to there: no more than is
+  /// to come, and something if anything is. Then filled() says how much was put.
+  std::span<std::byte> room();
+  void filled(size_t count);
+
   /// Bytes of the current member still to come.
   uint64_t remaining() const { return remaining_; }
 
@@ -37,12 +43,13 @@ class TarWriter {
   void finish();
 
  private:
-  void put(std::string_view bytes);
+  void put(std::span<const std::byte> bytes);
   void pad();
   void flush();
 
   ByteSink& sink_;
-  std::string buffer_;
+  std::vector<std::byte> buffer_;
+  size_t used_ = 0;  // of the buffer
   uint64_t remaining_ = 0;
   uint64_t padding_ = 0;
 };

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/write_behind.h"
+
+#include <array>
+#include <string>
+#include <thread>
+
+#include <doctest/doctest.h>
+
+#include "core/error.h"
+
+namespace overlayd {
+namespace {
+
+std::string pattern(size_t size) {
+  std::string text(size, '\0');
+  for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 31 + i / 997);
+  return text;
+}
+
+/// Takes so many bytes and then throws.
+class FullSink final : public ByteSink {
+ public:
+  explicit FullSink(size_t room) : room_(room) {}
+  void write(std::span<const std::byte> bytes) override {
+    if (bytes.size() > room_) throw Error(ErrorKind::Aborted, "the receiver went away");
+    room_ -= bytes.size();
+  }
+
+ private:
+  size_t room_;
+};
+
+/// Tells which thread has written.
+class ThreadSink final : public ByteSink {
+ public:
+  void write(std::span<const std::byte>) override { thread = std::this_thread::get_id(); }
+  std::thread::id thread;
+};
+
+std::string error_of(const auto& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST_SUITE("write behind") {
+  TEST_CASE("everything comes out in order, however it is cut") {
+    const std::string text = pattern(3'000'017);
+    for (const size_t cut : std::array<size_t, 4>{1'000'003, 262'144, 70'000, 512}) {
+      StringSink sink;
+      WriteBehind behind(sink);
+      for (size_t at = 0; at < text.size(); at += cut)
+        behind.write(as_bytes(std::string_view(text).substr(at, cut)));
+      behind.finish();
+      CHECK(sink.text() == text);
+    }
+  }
+
+  TEST_CASE("nothing, and little, is written without another thread") {
+    StringSink empty;
+    WriteBehind(empty).finish();
+    CHECK(empty.text().empty());
+    ThreadSink sink;
+    WriteBehind behind(sink);
+    behind.write(as_bytes("little"));
+    behind.finish();
+    CHECK(sink.thread == std::this_thread::get_id());
+  }
+
+  TEST_CASE("much is written by another thread") {
+    ThreadSink sink;
+    WriteBehind behind(sink);
+    behind.write(as_bytes(pattern(1'000'000)));
+    behind.finish();
+    CHECK(sink.thread != std::this_thread::get_id());
+  }
+
+  TEST_CASE("an error of the sink comes out of a later call") {
+    FullSink sink(300'000);
+    WriteBehind behind(sink);
+    const std::string text = pattern(100'000);
+    CHECK(error_of([&] {
+            for (int i = 0; i < 1000; ++i) behind.write(as_bytes(text));
+          }) == "the receiver went away");
+    CHECK(error_of([&] { behind.finish(); }) == "the receiver went away");
+  }
+
+  TEST_CASE("an error at the very end comes out of finish") {
+    FullSink little(0), much(300'000);
+    WriteBehind one(little), other(much);
+    one.write(as_bytes("x"));
+    CHECK(error_of([&] { one.finish(); }) == "the receiver went away");
+    other.write(as_bytes(pattern(300'001)));
+    CHECK(error_of([&] { other.finish(); }) == "the receiver went away");
+  }
+
+  TEST_CASE("what is not finished is dropped") {
+    StringSink sink;
+    {
+      WriteBehind behind(sink);
+      behind.write(as_bytes(pattern(1'000'000)));
+    }
+    CHECK(sink.text().size() < 1'000'000);
+    CHECK(pattern(1'000'000).starts_with(sink.text()));
+  }
+}
+
+}  // namespace
+}  // namespace overlayd
