@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -100,8 +101,10 @@ class Extractor {
 
   int64_t run() {
     while (const auto entry = tar_.next()) {
-      const std::string where =
-          "entry " + quoted(entry->name) + " at offset " + std::to_string(tar_.header_offset());
+      const auto where = [&] {
+        return "entry " + quoted(entry->name) + " at offset " +
+               std::to_string(tar_.header_offset());
+      };
       with_context(where, [&] { as_archive_error([&] { extract(*entry); }); });
     }
     drop_aufs_links();
@@ -304,7 +307,11 @@ class Extractor {
         if (whiteout::is_whiteout(old)) whiteout::set_opaque({parent, name});
       }
     }
-    set_metadata(parent, name, entry, origin);
+    set_owner_and_mode(parent, name, entry, origin);
+    directory_.add(name, {.gid = host_id(maps_.gids, entry.gid, "gid"),
+                          .is_set_gid = (entry.mode & S_ISGID) != 0,
+                          .has_default_acl = entry.xattrs.contains(acl::kDefaultXattr),
+                          .mtime = to_timespec(entry.mtime)});
   }
 
   void make_symlink(int parent, const std::string& name, const TarEntry& entry) {
@@ -329,16 +336,15 @@ class Extractor {
   void make_hard_link(int parent, const std::string& name, const TarEntry& entry) {
     const Place target = clean(entry.link_name, "link target");
     if (target.name.empty()) bad("a hard link to the root of the layer");
-    const UniqueFd target_parent = directory_.find(target.parent);
-    const auto info =
-        target_parent ? sys::try_fstatat(target_parent.get(), target.name) : std::nullopt;
+    const std::optional<int> target_parent = directory_.find(target.parent);
+    const auto info = target_parent ? sys::try_fstatat(*target_parent, target.name) : std::nullopt;
     if (!info || whiteout::is_whiteout(*info)) {
       bad("hard link to " + quoted(entry.link_name) + ", which is not in this layer");
     }
     if (S_ISDIR(info->st_mode)) bad("hard link to the directory " + quoted(entry.link_name));
     if (is_same_file(parent, name, *info)) return;
     clear(parent, name);
-    if (::linkat(target_parent.get(), target.name.c_str(), parent, name.c_str(), 0) != 0) {
+    if (::linkat(*target_parent, target.name.c_str(), parent, name.c_str(), 0) != 0) {
       if (errno == ENOENT) bad("hard link to something in the directory that it replaces");
       throw_errno("make hard link", name);
     }
@@ -383,16 +389,20 @@ class Extractor {
                           Origin origin) {
     const uid_t uid = host_id(maps_.uids, entry.uid, "uid");
     const gid_t gid = host_id(maps_.gids, entry.gid, "gid");
-    const bool is_owner = origin == Origin::New && uid == uid_ && gid == directory_.group_of_new();
+    const bool is_new = origin == Origin::New;
+    const bool is_owner = is_new && uid == uid_ && gid == directory_.group_of_new();
     if (!is_owner) chown(parent, name, uid, gid);
-    const bool has_acls = directory_.has_default_acl() && entry.type != TarType::Symlink;
+    const bool has_acls = is_new && directory_.has_default_acl() && entry.type != TarType::Symlink;
     if (has_acls) drop_acls(parent, name);
     for (const auto& [attribute, value] : entry.xattrs) set_xattr(parent, name, attribute, value);
-    const bool became_set_gid = entry.type == TarType::Directory && directory_.is_set_gid();
-    const bool has_mode = is_owner && !has_acls && entry.xattrs.empty() && !became_set_gid &&
+    const bool has_mode = is_owner && !has_acls && entry.xattrs.empty() && !became_set_gid(entry) &&
                           entry.mode == first_mode(entry);
     if (entry.type == TarType::Symlink || has_mode) return;
     if (::fchmodat(parent, name.c_str(), entry.mode, 0) != 0) throw_errno("set the mode of", name);
+  }
+
+  bool became_set_gid(const TarEntry& made) const {
+    return made.type == TarType::Directory && directory_.is_set_gid();
   }
 
   // Of a directory that is there already: from an earlier member, or from the lower layer if none

@@ -8,6 +8,8 @@
 #include <array>
 #include <cerrno>
 #include <deque>
+#include <iterator>
+#include <utility>
 #include <vector>
 
 #include "core/acl.h"
@@ -24,6 +26,9 @@ namespace {
 
 /// As many as the kernel follows in one path (path_resolution(7)).
 constexpr int kMaxSymlinks = 40;
+
+/// Tars come in the order of a walk, so these are the way to the current directory, mostly.
+constexpr size_t kMaxOpen = 16;
 
 constexpr mode_t kImpliedMode = 0755;  // what Docker gives a directory that no layer describes
 
@@ -68,8 +73,14 @@ class Remaining {
   int symlinks_ = 0;
 };
 
-size_t length_below(size_t directory, std::string_view name) {
-  return directory == 0 ? name.size() : directory + 1 + name.size();
+std::string path_below(const std::string& directory, std::string_view name) {
+  std::string path = directory;
+  if (!path.empty()) path += '/';
+  return path += name;
+}
+
+size_t length_below(const std::string& directory, std::string_view name) {
+  return directory.empty() ? name.size() : directory.size() + 1 + name.size();
 }
 
 /// Diff could not send what is longer.
@@ -80,9 +91,14 @@ void check_length(size_t length) {
                                          " bytes, more than a layer tar can name");
 }
 
-void set_mtime(int fd, const timespec& mtime) {
-  const std::array<timespec, 2> times = {timespec{0, UTIME_OMIT}, mtime};
+void set_times(int fd, const std::array<timespec, 2>& times) {
   if (::futimens(fd, times.data()) != 0) throw_errno([] { return "set the times of a directory"; });
+}
+
+void set_mtime(int fd, const timespec& mtime) { set_times(fd, {timespec{0, UTIME_OMIT}, mtime}); }
+
+UniqueFd open_directory(int parent, const std::string& name) {
+  return sys::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
 /// Making a directory changes the times of the one around it, which are the tar's business.
@@ -90,7 +106,7 @@ UniqueFd make_directory(int parent, const std::string& name) {
   const timespec around = sys::fstat(parent).st_mtim;
   if (!sys::mkdirat(parent, name, 0700)) throw SysError(EEXIST, "make directory " + quoted(name));
   set_mtime(parent, around);
-  return sys::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  return open_directory(parent, name);
 }
 
 void copy_xattrs(const MergedDir::Entry& from, int to) {
@@ -112,46 +128,83 @@ void copy_metadata(const MergedDir::Entry& from, int to) {
 }  // namespace
 
 LayerDirectories::LayerDirectories(int root, const IdMaps& maps, OpenLower open_lower)
-    : root_(root), maps_(maps), open_lower_(std::move(open_lower)) {}
+    : root_(root), maps_(maps), open_lower_(std::move(open_lower)), gid_(::getegid()) {}
 
 int LayerDirectories::enter(const std::string& path) {
-  if (current_ && path == path_ && !stale_) return current_.get();
-  leave();
-  stale_ = false;
+  if (std::exchange(stale_, false)) leave();
+  if (open_.empty() || path != path_) {
+    auto next = find_open(path);
+    if (next == open_.end()) next = open(path);
+    open_.splice(open_.begin(), open_, next);
+    path_ = path;
+  }
+  return open_.front().fd.get();
+}
+
+// A path without symlinks, if it is found: `path` may have some.
+LayerDirectories::OpenList::iterator LayerDirectories::find_open(const std::string& path) {
+  return std::ranges::find(open_, path, &Open::path);
+}
+
+LayerDirectories::OpenList::iterator LayerDirectories::open(const std::string& path) {
   auto end = find_own(path);
   if (!end) end = walk(path, lower_root(), Missing::Make);
-  current_ = std::move(end->own);
-  length_ = end->length;
-  path_ = path;
-  const struct stat info = sys::fstat(current_.get());
-  mtime_ = info.st_mtim;
-  is_set_gid_ = (info.st_mode & S_ISGID) != 0;
-  group_of_new_ = is_set_gid_ ? info.st_gid : ::getegid();
-  has_default_acl_ = xattr::get({current_.get(), ""}, acl::kDefaultXattr).has_value();
-  return current_.get();
+  if (const auto known = find_open(end->path); known != open_.end()) return known;
+  if (open_.size() == kMaxOpen) close_oldest();
+  return open_.insert(open_.begin(), as_it_is(*std::move(end)));
+}
+
+void LayerDirectories::close_oldest() {
+  set_times(open_.back().fd.get(), open_.back().times);
+  open_.pop_back();
+}
+
+LayerDirectories::Open LayerDirectories::as_it_is(Step step) const {
+  const struct stat info = sys::fstat(step.own.get());
+  const bool is_set_gid = (info.st_mode & S_ISGID) != 0;
+  const bool has_default_acl = xattr::get({step.own.get(), ""}, acl::kDefaultXattr).has_value();
+  return {.fd = std::move(step.own),
+          .path = std::move(step.path),
+          .times = {timespec{0, UTIME_OMIT}, info.st_mtim},
+          .has_default_acl = has_default_acl,
+          .group_of_new = is_set_gid ? info.st_gid : gid_,
+          .is_set_gid = is_set_gid};
+}
+
+void LayerDirectories::add(const std::string& name, const Given& given) {
+  Open made{.fd = open_directory(open_.front().fd.get(), name),
+            .path = path_below(open_.front().path, name),
+            .times = {given.mtime, given.mtime},  // layer tars carry no atime
+            .has_default_acl = given.has_default_acl,
+            .group_of_new = given.is_set_gid ? given.gid : gid_,
+            .is_set_gid = given.is_set_gid};
+  if (const auto old = find_open(made.path); old != open_.end()) open_.erase(old);
+  if (open_.size() == kMaxOpen) close_oldest();
+  open_.insert(std::next(open_.begin()), std::move(made));
 }
 
 void LayerDirectories::check_name(std::string_view name) const {
-  check_length(length_below(length_, name));
+  check_length(length_below(open_.front().path, name));
 }
 
 void LayerDirectories::leave() {
-  if (!current_) return;
-  set_mtime(current_.get(), mtime_);
-  current_.reset();
+  while (!open_.empty()) close_oldest();
 }
 
-UniqueFd LayerDirectories::find(const std::string& path) {
+std::optional<int> LayerDirectories::find(const std::string& path) {
+  if (const auto known = find_open(path); known != open_.end()) return known->fd.get();
   auto end = find_own(path);
   if (!end) end = walk(path, lower_root(), Missing::Stop);
-  return end ? std::move(end->own) : UniqueFd();
+  if (!end) return std::nullopt;
+  found_ = std::move(end->own);
+  return found_.get();
 }
 
 // Nearly always the tar has named the directory before, by its real path; sometimes by one with
 // symlinks of its own. The layers below are looked at for what is left: they may be many.
 std::optional<LayerDirectories::Step> LayerDirectories::find_own(const std::string& path) {
   UniqueFd found = try_open_directory_beneath(root_, path);
-  if (found) return Step{std::move(found), nullptr, path.size()};
+  if (found) return Step{std::move(found), nullptr, path};
   return walk(path, nullptr, Missing::Stop);
 }
 
@@ -186,7 +239,7 @@ std::optional<LayerDirectories::Step> LayerDirectories::walk(const std::string& 
         rest.from_symlink() && missing == Missing::Make ? Missing::Refuse : missing;
     auto next = step(steps.back(), name, here);
     if (!next) return std::nullopt;
-    next->length = length_below(steps.back().length, name);
+    next->path = path_below(steps.back().path, name);
     steps.push_back(*std::move(next));
   }
   return std::move(steps.back());
@@ -222,7 +275,7 @@ std::optional<LayerDirectories::Step> LayerDirectories::step(const Step& at,
 }
 
 LayerDirectories::Step LayerDirectories::step_into_own(const Step& at, const std::string& name) {
-  Step next{sys::openat(at.own.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), nullptr};
+  Step next{open_directory(at.own.get(), name), nullptr};
   if (!at.lower || whiteout::is_opaque({next.own.get(), ""})) return next;
   const auto below = at.lower->find(name);
   if (below && below->is_directory()) {
@@ -235,7 +288,7 @@ LayerDirectories::Step LayerDirectories::step_into_own(const Step& at, const std
 LayerDirectories::Step LayerDirectories::step_into_deleted(const Step& at,
                                                            const std::string& name) {
   const timespec around = sys::fstat(at.own.get()).st_mtim;
-  check_length(length_below(at.length, name + "/" + std::string(whiteout::kOpaqueMarker)));
+  check_length(length_below(at.path, name + "/" + std::string(whiteout::kOpaqueMarker)));
   sys::unlinkat(at.own.get(), name, 0);
   Step next = step_into_new(at, name, std::nullopt);
   whiteout::set_opaque({next.own.get(), ""});
@@ -246,7 +299,7 @@ LayerDirectories::Step LayerDirectories::step_into_deleted(const Step& at,
 // Like the directory below, if there is one; a plain one otherwise.
 LayerDirectories::Step LayerDirectories::step_into_new(
     const Step& at, const std::string& name, const std::optional<MergedDir::Entry>& below) {
-  check_length(length_below(at.length, name + "/"));
+  check_length(length_below(at.path, name + "/"));
   Step next{make_directory(at.own.get(), name), nullptr};
   if (below && below->is_directory()) {
     copy_metadata(*below, next.own.get());

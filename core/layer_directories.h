@@ -10,8 +10,10 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <array>
 #include <ctime>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,37 +43,63 @@ class LayerDirectories {
   /// The tar that is being read may well have a shorter name for it, through a symlink.
   void check_name(std::string_view name) const;
 
-  /// Ends the stay in the current directory: its mtime is what it was before, since the tar has
-  /// said it.
+  /// What the tar has given a directory.
+  struct Given {
+    gid_t gid;
+    bool is_set_gid;
+    bool has_default_acl;
+    timespec mtime;
+  };
+  /// To be called when the directory `name` in the current one was made or changed to be as
+  /// `given`, but for its times: those are set when it is left.
+  void add(const std::string& name, const Given& given);
+
+  /// Leaves all directories: their times are what the tar has said, or what they were before.
   void leave();
 
-  /// To be called when something was removed: the path to the current directory may lead elsewhere
-  /// now, or nowhere, so the next enter() looks again.
+  /// To be called when something was removed: paths may lead elsewhere now, or nowhere, so the next
+  /// enter() looks again.
   void expect_changes() { stale_ = true; }
 
   /// True when what is made in the current directory gets ACLs from it.
-  bool has_default_acl() const { return has_default_acl_; }
+  bool has_default_acl() const { return open_.front().has_default_acl; }
 
   /// The group that what is made in the current directory gets.
-  gid_t group_of_new() const { return group_of_new_; }
+  gid_t group_of_new() const { return open_.front().group_of_new; }
   /// True when that is the directory's own, and directories made in it are set-gid as well.
-  bool is_set_gid() const { return is_set_gid_; }
+  bool is_set_gid() const { return open_.front().is_set_gid; }
 
-  /// `path` if the layer itself has it; makes nothing.
-  UniqueFd find(const std::string& path);
+  /// `path` if the layer itself has it; makes nothing. Good until the next call.
+  std::optional<int> find(const std::string& path);
 
  private:
   /// A directory on the way: this layer's, and what lies below it.
   struct Step {
     UniqueFd own;
     std::shared_ptr<const MergedDir> lower;  // null: nothing shines through
-    size_t length = 0;                       // of its path in the layer, without symlinks
+    std::string path = {};                   // in the layer, without symlinks
   };
+
+  /// A directory that the tar may soon go on in. As long as one is open its times are these,
+  /// whatever the file system says.
+  struct Open {
+    UniqueFd fd;
+    std::string path;  // without symlinks, so there is but one for a directory
+    std::array<timespec, 2> times;
+    bool has_default_acl;
+    gid_t group_of_new;
+    bool is_set_gid;
+  };
+  using OpenList = std::list<Open>;
 
   /// What to do about a directory that the layer has not: make it, whatever is below; make it only
   /// if there is one below; or go no further.
   enum class Missing { Make, Refuse, Stop };
 
+  OpenList::iterator find_open(const std::string& path);
+  OpenList::iterator open(const std::string& path);
+  void close_oldest();
+  Open as_it_is(Step step) const;
   std::optional<Step> find_own(const std::string& path);
   std::optional<Step> walk(const std::string& path, std::shared_ptr<const MergedDir> lower,
                            Missing missing);
@@ -88,14 +116,11 @@ class LayerDirectories {
   OpenLower open_lower_;
   std::shared_ptr<const MergedDir> lower_root_;
 
-  UniqueFd current_;
-  std::string path_;
-  size_t length_ = 0;  // of the path without symlinks
+  const gid_t gid_;
+  OpenList open_;     // the current one first, the others by last use
+  std::string path_;  // of the current one, as the tar has it
   bool stale_ = false;
-  timespec mtime_{};
-  bool has_default_acl_ = false;
-  gid_t group_of_new_ = 0;
-  bool is_set_gid_ = false;
+  UniqueFd found_;
 };
 
 }  // namespace overlayd

@@ -12,12 +12,13 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/tar_field.h"
 
 namespace overlayd {
 namespace {
 
-// Large enough that handing over does not show beside the copying. Three of them are what a stream
-// may hold in memory: one is being filled, one waits, one is being used.
+// Of the stream, in a piece. Large enough that handing over does not show. Four of them are what a
+// stream may hold in memory: one is being filled, one waits, one is being used, one was used.
 constexpr size_t kPieceSize = 256 * 1024;
 
 struct Member {
@@ -26,25 +27,29 @@ struct Member {
 };
 
 /// Data of the member before it; a run of no bytes says that this was all of it.
-struct Run {
-  uint64_t offset;  // in the file
-  size_t begin;     // in Piece::bytes
-  size_t size;
-};
+using Run = TarReader::Data;
 
 /// A stretch of the stream.
 struct Piece {
   std::vector<std::variant<Member, Run>> items;
-  std::vector<std::byte> bytes;
-  size_t weight = 0;  // of both
+  size_t weight = 0;
   bool is_last = false;
   std::exception_ptr error;  // behind the last item
 };
 
+// At least what it takes in the stream, since that stays in memory with the data around it.
 size_t weight_of(const TarEntry& entry) {
-  size_t weight = sizeof(Member) + entry.name.size() + entry.link_name.size();
+  size_t weight = 2 * kTarBlock + entry.name.size() + entry.link_name.size();
   for (const auto& [name, value] : entry.xattrs) weight += name.size() + value.size();
   return weight;
+}
+
+void keep(TarReader::Data& data) {
+  if (data.buffer) return;
+  const std::shared_ptr<std::byte[]> copy(new std::byte[data.bytes.size()]);
+  std::ranges::copy(data.bytes, copy.get());
+  data.bytes = {copy.get(), data.bytes.size()};
+  data.buffer = copy;
 }
 
 }  // namespace
@@ -87,7 +92,7 @@ struct TarReadAhead::Impl {
   std::mutex mutex;
   std::condition_variable changed;
   std::optional<Piece> waiting;
-  Piece spare;  // emptied, for its memory
+  Piece used;  // on its way back
   bool abandoned = false;
 
   std::thread thread;
@@ -107,8 +112,8 @@ void TarReadAhead::Impl::read_members() {
   TarReader tar(source);
   while (auto entry = tar.next()) {
     if (!add(*std::move(entry), tar.header_offset())) return;
-    while (const auto data = tar.read_data()) {
-      if (!add(*data)) return;
+    while (auto data = tar.read_data()) {
+      if (!data->bytes.empty() && !add(*std::move(data))) return;
     }
     filling.items.emplace_back(Run{});
   }
@@ -123,25 +128,23 @@ bool TarReadAhead::Impl::add(TarEntry entry, uint64_t offset) {
 }
 
 bool TarReadAhead::Impl::add(TarReader::Data data) {
-  while (!data.bytes.empty()) {
-    const auto part = data.bytes.first(std::min(data.bytes.size(), kPieceSize - filling.weight));
-    filling.items.emplace_back(Run{data.offset, filling.bytes.size(), part.size()});
-    filling.bytes.insert(filling.bytes.end(), part.begin(), part.end());
-    filling.weight += part.size();
-    data.offset += part.size();
-    data.bytes = data.bytes.subspan(part.size());
-    if (filling.weight >= kPieceSize && !hand_over()) return false;
-  }
-  return true;
+  keep(data);
+  filling.weight += data.bytes.size();
+  filling.items.emplace_back(std::move(data));
+  return filling.weight < kPieceSize || hand_over();
 }
 
 bool TarReadAhead::Impl::hand_over() {
-  std::unique_lock lock(mutex);
-  changed.wait(lock, [&] { return abandoned || !waiting; });
-  waiting = std::exchange(filling, std::exchange(spare, {}));
-  filling.bytes.reserve(kPieceSize);
+  {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return abandoned || !waiting; });
+    if (abandoned) return false;
+    waiting = std::exchange(filling, std::exchange(used, {}));
+  }
   changed.notify_all();
-  return !abandoned;
+  filling.items.clear();  // here, as TarReader wants it
+  filling.weight = 0;
+  return true;
 }
 
 // False at the end of the stream.
@@ -149,14 +152,13 @@ bool TarReadAhead::Impl::has_item() {
   while (at == current.items.size()) {
     if (current.error) std::rethrow_exception(current.error);
     if (current.is_last) return false;
-    current.items.clear();
-    current.bytes.clear();
-    current.weight = 0;
     at = 0;
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return waiting.has_value(); });
-    spare = std::exchange(current, *std::move(waiting));
-    waiting.reset();
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return waiting.has_value(); });
+      used = std::exchange(current, *std::move(waiting));
+      waiting.reset();
+    }
     changed.notify_all();
   }
   return true;
@@ -178,10 +180,9 @@ std::optional<TarEntry> TarReadAhead::next() {
 std::optional<TarReader::Data> TarReadAhead::read_data() {
   if (!impl_->has_item()) return std::nullopt;
   const auto* const run = std::get_if<Run>(&impl_->current.items[impl_->at]);
-  if (run == nullptr || run->size == 0) return std::nullopt;
+  if (run == nullptr || run->bytes.empty()) return std::nullopt;
   ++impl_->at;
-  return TarReader::Data{run->offset,
-                         std::span(impl_->current.bytes).subspan(run->begin, run->size)};
+  return TarReader::Data{run->offset, run->bytes};
 }
 
 uint64_t TarReadAhead::header_offset() const { return impl_->header_offset; }

@@ -28,7 +28,7 @@ class TarReadAhead {
   /// As TarReader::next(), but nullopt means that the source was read to its clean end as well.
   std::optional<TarEntry> next();
 
-  /// As TarReader::read_data(); long runs come in parts.
+  /// As TarReader::read_data(), but `buffer` is null.
   std::optional<TarReader::Data> read_data();
 
   /// Where in the stream the current member's first header block is.

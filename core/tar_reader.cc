@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -94,13 +96,18 @@ struct TarReader::Impl {
   struct Piece {
     uint64_t offset = 0;
     size_t size = 0;
-    std::unique_ptr<std::byte[]> bytes;
+    std::shared_ptr<std::byte[]> bytes;
     uint64_t end() const { return offset + size; }
+    bool has(const void* place) const {
+      const auto* const byte = static_cast<const std::byte*>(place);
+      return std::less_equal<>{}(bytes.get(), byte) && std::less<>{}(byte, bytes.get() + size);
+    }
   };
 
   void open();
   static la_ssize_t feed_callback(archive*, void* self, const void** buffer) noexcept;
   size_t feed(const void** buffer);
+  std::shared_ptr<std::byte[]> free_buffer();
   void read_piece();
   void drop_pieces();
   std::string bytes_between(uint64_t from, uint64_t to) const;
@@ -125,8 +132,8 @@ struct TarReader::Impl {
   uint64_t base = 0;    // stream offset at which `handle` began
   uint64_t cursor = 0;  // stream offset of the next byte for libarchive
   std::deque<Piece> pieces;
-  std::unique_ptr<std::byte[]> spare;
-  uint64_t keep_from = 0;  // pieces before this offset can go
+  std::vector<std::shared_ptr<std::byte[]>> buffers;  // of all pieces, and of those that are gone
+  uint64_t keep_from = 0;                             // pieces before this offset can go
   bool in_headers = false;
   bool source_ended = false;
   bool ended = false;
@@ -179,10 +186,17 @@ size_t TarReader::Impl::feed(const void** buffer) {
   return piece->size - skipped;
 }
 
+// One that neither a piece nor a user of its data has.
+std::shared_ptr<std::byte[]> TarReader::Impl::free_buffer() {
+  for (const auto& buffer : buffers) {
+    if (buffer.use_count() == 1) return buffer;
+  }
+  return buffers.emplace_back(new std::byte[kPieceSize]);
+}
+
 void TarReader::Impl::read_piece() {
   if (source_ended) return;
-  Piece piece{cursor, 0, std::move(spare)};
-  if (!piece.bytes) piece.bytes.reset(new std::byte[kPieceSize]);
+  Piece piece{cursor, 0, free_buffer()};
   while (piece.size < kPieceSize && !source_ended) {
     const size_t count = source.read({piece.bytes.get() + piece.size, kPieceSize - piece.size});
     piece.size += count;
@@ -192,10 +206,7 @@ void TarReader::Impl::read_piece() {
 }
 
 void TarReader::Impl::drop_pieces() {
-  while (!pieces.empty() && pieces.front().end() <= keep_from) {
-    spare = std::move(pieces.front().bytes);
-    pieces.pop_front();
-  }
+  while (!pieces.empty() && pieces.front().end() <= keep_from) pieces.pop_front();
 }
 
 std::string TarReader::Impl::bytes_between(uint64_t from, uint64_t to) const {
@@ -341,7 +352,10 @@ std::optional<TarReader::Data> TarReader::Impl::read_data() {
     refuse_tar(where() + ": its sparse map is out of order");
   data_end = begin + count;
   data_left -= count;
-  return Data{begin, {static_cast<const std::byte*>(bytes), count}};
+  const auto piece = std::ranges::find_if(pieces, [&](const Piece& p) { return p.has(bytes); });
+  return Data{begin,
+              {static_cast<const std::byte*>(bytes), count},
+              piece == pieces.end() ? nullptr : piece->bytes};
 }
 
 void TarReader::Impl::drain_source() {

@@ -43,6 +43,9 @@ class TarReader {
   struct Data {
     uint64_t offset = 0;               ///< in the file
     std::span<const std::byte> bytes;  ///< valid until the next call on the reader
+    /// Keeps them valid for longer. Null when nothing can: then copy them. To be let go by the
+    /// thread that uses the reader.
+    std::shared_ptr<const std::byte[]> buffer = nullptr;
   };
   /// The next run, or nullopt at the end of the member. A member shorter than its size is
   /// BadArchive.
