@@ -627,6 +627,101 @@ TEST_SUITE("layer_apply") {
     CHECK(mtime(".").tv_sec == 5);
   }
 
+  TEST_CASE_FIXTURE(ApplySandbox, "directories keep their times when the tar goes to and fro") {
+    constexpr size_t kCount = 40;
+    const auto wide = [](size_t i) { return "wide-" + std::to_string(i); };
+    TarBuilder tar;
+    tar.header(directory("./", 0755, 5));
+    for (size_t i = 0; i < kCount; ++i) tar.header(directory(wide(i) + "/", 0755, 100 + i));
+    std::string deep = "deep";
+    std::vector<std::string> nested;
+    for (size_t i = 0; i < kCount; ++i, deep += "/d") {
+      tar.header(directory(deep + "/", 0755, 1000 + i)).file(deep + "/f");
+      nested.push_back(deep);
+    }
+    for (const char* name : {"/one", "/two"}) {
+      for (size_t i = 0; i < kCount; ++i) tar.file(wide(i) + name).file(nested[i] + name);
+    }
+    // Open and changed once more; and by another name.
+    tar.header(directory(wide(39) + "/", 0700, 7)).file(wide(39) + "/three");
+    tar.header(symlink_to("alias", wide(38))).file("alias/three").file(wide(38) + "/four");
+    apply(tar.end().str());
+    CHECK(mtime(".").tv_sec == 5);
+    for (size_t i = 0; i < kCount; ++i) {
+      CAPTURE(i);
+      CHECK(mtime(wide(i)).tv_sec == (i == 39 ? 7 : static_cast<time_t>(100 + i)));
+      CHECK(mtime(nested[i]).tv_sec == static_cast<time_t>(1000 + i));
+    }
+    CHECK(line(wide(39)) == "directory 0700 0:0");
+    CHECK(content_of(root.get(), wide(38) + "/three").empty());
+  }
+
+  TEST_CASE_FIXTURE(ApplySandbox, "a directory replaced while open is another one") {
+    apply(TarBuilder()
+              .header(directory("d/", 0755, 10))
+              .header(directory("d/e/", 0755, 20))
+              .file("d/e/old", "1")
+              .file("d", "no directory")
+              .header(directory("d/", 0755, 30))
+              .header(directory("d/e/", 0755, 40))
+              .file("d/e/new", "2")
+              .end()
+              .str());
+    CHECK(line("d/e/old") == "absent");
+    CHECK(line("d/e/new") == "file 0644 0:0 '2'");
+    CHECK(mtime("d").tv_sec == 30);
+    CHECK(mtime("d/e").tv_sec == 40);
+  }
+
+  TEST_CASE_FIXTURE(ApplySandbox, "what a directory passes on is what its last member says") {
+    const Header shared{.name = "d/", .type = '5', .mode = 02755, .gid = 7};
+    apply(TarBuilder()
+              .header(shared)
+              .file("d/root's", "1")
+              .member({.name = "d/shared", .mode = 0640, .gid = 7}, "2")
+              .header(directory("d/plain/"))
+              .file("d/plain/f", "3")
+              .header(directory("d/"))
+              .file("d/later", "4")
+              .header(shared)
+              .header(directory("d/last/"))
+              .end()
+              .str());
+    CHECK(line("d") == "directory 2755 0:7");
+    CHECK(line("d/root's") == "file 0644 0:0 '1'");
+    CHECK(line("d/shared") == "file 0640 0:7 '2'");
+    CHECK(line("d/plain") == "directory 0755 0:0");
+    CHECK(line("d/plain/f") == "file 0644 0:0 '3'");
+    CHECK(line("d/later") == "file 0644 0:0 '4'");
+    CHECK(line("d/last") == "directory 0755 0:0");
+  }
+
+  /// Notes the most descriptors that are open when it is read from.
+  struct CountingSource final : ByteSource {
+    explicit CountingSource(const std::string& text) : rest(text) {}
+    size_t read(std::span<std::byte> buffer) override {
+      const UniqueFd open = sys::openat(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY);
+      most = std::max(most, sys::list_directory(open.get()).size());
+      return rest.read(buffer.first(std::min<size_t>(buffer.size(), 4096)));
+    }
+    StringSource rest;
+    size_t most = 0;
+  };
+
+  TEST_CASE_FIXTURE(ApplySandbox, "however many directories a tar has, few are open") {
+    TarBuilder tar;
+    for (int i = 0; i < 2000; ++i) {
+      const std::string name = "d" + std::to_string(i % 40) + "/e" + std::to_string(i);
+      tar.header(directory(name + "/")).file(name + "/f");
+    }
+    const std::string text = tar.end().str();
+    CountingSource none("");
+    apply_layer_tar(root.get(), {}, none);
+    CountingSource source(text);
+    apply_layer_tar(root.get(), {}, source);
+    CHECK(source.most <= none.most + 20);
+  }
+
   TEST_CASE_FIXTURE(ApplySandbox, "parents without a member are container root's and 0755") {
     IdMaps maps;
     maps.uids = IdMap({{0, 100000, 1000}});

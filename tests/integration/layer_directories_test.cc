@@ -222,12 +222,19 @@ TEST_SUITE("layer_directories") {
               .header({.name = "d/sub/", .type = '5', .mode = 0755})
               .pax({{record + acl::kAccessXattr, value}})
               .member({.name = "d/with", .mode = 0750}, "x")
+              .file("d/sub/f", "x")
+              .file("d/last", "x")
               .end());
     CHECK(xattr::get({layer.get(), "d"}, acl::kDefaultXattr) == value);
     CHECK(xattr::list({layer.get(), "d/plain"}).empty());
     CHECK(line("d/plain") == "file 0644 0:0 'x'");
     CHECK(xattr::list({layer.get(), "d/sub"}).empty());
     CHECK(xattr::get({layer.get(), "d/with"}, acl::kAccessXattr) == value);
+    CHECK(xattr::list({layer.get(), "d/last"}).empty());
+    // The next tar meets the directory as it is.
+    apply(TarBuilder().file("d/found", "x").header({.name = "d/", .type = '5'}).end());
+    CHECK(xattr::list({layer.get(), "d/found"}).empty());
+    CHECK(xattr::list({layer.get(), "d"}).empty());
   }
 }
 
