@@ -38,15 +38,14 @@ int64_t tar_number(std::string_view block, const TarField& field) {
   std::string_view text = block.substr(field.offset, field.size);
   if ((text[0] & 0x80) != 0) return base256(text, field.what);
   text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
-  const std::string_view digits = text.substr(0, text.find_first_of(std::string_view(" \0", 2)));
-  const bool clean_end =
-      text.find_first_not_of(std::string_view(" \0", 2), digits.size()) == text.npos;
+  const auto is_blank = [](char c) { return c == ' ' || c == '\0'; };
+  const auto end = std::ranges::find_if(text, is_blank);
   uint64_t value = 0;
-  for (const char digit : digits) {
+  for (const char digit : std::string_view(text.begin(), end)) {
     if (digit < '0' || digit > '7') refuse_number(field.what);
     value = value << 3 | static_cast<uint64_t>(digit - '0');
   }
-  if (!clean_end) refuse_number(field.what);
+  if (!std::all_of(end, text.end(), is_blank)) refuse_number(field.what);
   return static_cast<int64_t>(value);
 }
 
