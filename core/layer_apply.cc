@@ -390,7 +390,7 @@ class Extractor {
     const uid_t uid = host_id(maps_.uids, entry.uid, "uid");
     const gid_t gid = host_id(maps_.gids, entry.gid, "gid");
     const bool is_new = origin == Origin::New;
-    const bool is_owner = is_new && uid == uid_ && gid == directory_.group_of_new();
+    const bool is_owner = is_new && uid == uid_ && directory_.gives_group(gid);
     if (!is_owner) chown(parent, name, uid, gid);
     const bool has_acls = is_new && directory_.has_default_acl() && entry.type != TarType::Symlink;
     if (has_acls) drop_acls(parent, name);

@@ -161,14 +161,13 @@ void LayerDirectories::close_oldest() {
 
 LayerDirectories::Open LayerDirectories::as_it_is(Step step) const {
   const struct stat info = sys::fstat(step.own.get());
-  const bool is_set_gid = (info.st_mode & S_ISGID) != 0;
   const bool has_default_acl = xattr::get({step.own.get(), ""}, acl::kDefaultXattr).has_value();
   return {.fd = std::move(step.own),
           .path = std::move(step.path),
           .times = {timespec{0, UTIME_OMIT}, info.st_mtim},
           .has_default_acl = has_default_acl,
-          .group_of_new = is_set_gid ? info.st_gid : gid_,
-          .is_set_gid = is_set_gid};
+          .gid = info.st_gid,
+          .is_set_gid = (info.st_mode & S_ISGID) != 0};
 }
 
 void LayerDirectories::add(const std::string& name, const Given& given) {
@@ -176,7 +175,7 @@ void LayerDirectories::add(const std::string& name, const Given& given) {
             .path = path_below(open_.front().path, name),
             .times = {given.mtime, given.mtime},  // layer tars carry no atime
             .has_default_acl = given.has_default_acl,
-            .group_of_new = given.is_set_gid ? given.gid : gid_,
+            .gid = given.gid,
             .is_set_gid = given.is_set_gid};
   if (const auto old = find_open(made.path); old != open_.end()) open_.erase(old);
   if (open_.size() == kMaxOpen) close_oldest();

@@ -64,9 +64,12 @@ class LayerDirectories {
   /// True when what is made in the current directory gets ACLs from it.
   bool has_default_acl() const { return open_.front().has_default_acl; }
 
-  /// The group that what is made in the current directory gets.
-  gid_t group_of_new() const { return open_.front().group_of_new; }
-  /// True when that is the directory's own, and directories made in it are set-gid as well.
+  /// True when what is made in the current directory certainly has the group `gid`. It has the
+  /// process's or the directory's: the mount may have the option `grpid`.
+  bool gives_group(gid_t gid) const {
+    return gid == open_.front().gid && (is_set_gid() || gid == gid_);
+  }
+  /// True when what is made in it has its group, and directories are set-gid as well.
   bool is_set_gid() const { return open_.front().is_set_gid; }
 
   /// `path` if the layer itself has it; makes nothing. Good until the next call.
@@ -87,7 +90,7 @@ class LayerDirectories {
     std::string path;  // without symlinks, so there is but one for a directory
     std::array<timespec, 2> times;
     bool has_default_acl;
-    gid_t group_of_new;
+    gid_t gid;
     bool is_set_gid;
   };
   using OpenList = std::list<Open>;

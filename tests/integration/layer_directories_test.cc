@@ -182,6 +182,29 @@ TEST_SUITE("layer_directories") {
     CHECK(sys::fstatat(layer.get(), "d").st_mtim.tv_sec == 1000);
   }
 
+  // On a mount with `grpid` the directory's group counts, on others the process's.
+  TEST_CASE_FIXTURE(OnALower,
+                    "the group of what is new is certain only where no mount option counts") {
+    for (const char* name : {"ours", "theirs", "theirs-set-gid"})
+      sys::mkdirat(layer.get(), name, 0755);
+    const UniqueFd theirs = sys::openat(layer.get(), "theirs", O_RDONLY | O_DIRECTORY);
+    const UniqueFd set_gid = sys::openat(layer.get(), "theirs-set-gid", O_RDONLY | O_DIRECTORY);
+    sys::fchown(theirs.get(), 0, 6);
+    sys::fchown(set_gid.get(), 0, 6);
+    sys::fchmod(set_gid.get(), 02755);
+    const IdMaps maps;
+    LayerDirectories directories(layer.get(), maps, {});
+    directories.enter("ours");
+    CHECK(directories.gives_group(0));
+    CHECK_FALSE(directories.gives_group(6));
+    directories.enter("theirs");
+    CHECK_FALSE(directories.gives_group(0));
+    CHECK_FALSE(directories.gives_group(6));
+    directories.enter("theirs-set-gid");
+    CHECK_FALSE(directories.gives_group(0));
+    CHECK(directories.gives_group(6));
+  }
+
   TEST_CASE_FIXTURE(OnALower, "a whiteout's owner need not be in the id map") {
     const IdMaps maps{IdMap({{0, 100000, 10}}), IdMap({{0, 200000, 10}})};
     const std::string tar =
