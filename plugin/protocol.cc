@@ -120,8 +120,25 @@ Json encode_id_map(const IdMap& map) {
   return ranges;
 }
 
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string dump(const Json& json) { return text_of(json) + "\n"; }
+
+// Most names mean themselves, and a list may have a hundred thousand: building values of the
+// library would take longer than finding the changes.
+void append_string(std::string& out, const std::string& value) {
+  const bool plain = std::all_of(value.begin(), value.end(), [](char c) {
+    return c >= ' ' && c < '\x7f' && c != '"' && c != '\\';
+  });
+  if (!plain) {
+    out += text_of(value);
+    return;
+  }
+  out += '"';
+  out += value;
+  out += '"';
 }
 
 }  // namespace
@@ -201,10 +218,16 @@ std::string encode(const MetadataReply& reply) {
 }
 
 std::string encode(const ChangesReply& reply) {
-  Json changes = Json::array();
-  for (const Change& change : reply.changes)
-    changes.push_back({{"Path", change.path}, {"Kind", static_cast<int>(change.kind)}});
-  return dump({{"Changes", std::move(changes)}});
+  std::string text = "{\"Changes\":[";
+  for (const Change& change : reply.changes) {
+    if (&change != &reply.changes.front()) text += ',';
+    text += "{\"Path\":";
+    append_string(text, change.path);
+    text += ",\"Kind\":";
+    text += std::to_string(static_cast<int>(change.kind));
+    text += '}';
+  }
+  return text + "]}\n";
 }
 
 std::string encode(const InitRequest& request) {

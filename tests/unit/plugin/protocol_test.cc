@@ -135,6 +135,25 @@ TEST_SUITE("protocol") {
     CHECK(encode(ErrorReply{"bad \xff name"}) == "{\"Err\":\"bad \uFFFD name\"}\n");
   }
 
+  TEST_CASE("names in a list of changes are encoded as other text is") {
+    std::vector<std::string> names = {"/plain",        "/\u00e4\u20ac\U0001f600", "/\xff/\xc3",
+                                      "/\xed\xa0\x80", "/quote\"back\\slash",     ""};
+    for (int byte = 0; byte < 256; ++byte) names.push_back("/a" + std::string(1, char(byte)) + "b");
+    ChangesReply reply;
+    std::string expected;
+    for (const std::string& name : names) {
+      CAPTURE(name);
+      const std::string other = encode(ErrorReply{name});
+      const std::string value = other.substr(7, other.size() - 9);  // of {"Err":value}
+      const std::string change = "{\"Path\":" + value + ",\"Kind\":2}";
+      CHECK(encode(ChangesReply{{{name, ChangeKind::Delete}}}) ==
+            "{\"Changes\":[" + change + "]}\n");
+      reply.changes.push_back({name, ChangeKind::Delete});
+      expected += (expected.empty() ? "" : ",") + change;
+    }
+    CHECK(encode(reply) == "{\"Changes\":[" + expected + "]}\n");
+  }
+
   TEST_CASE("an empty list is encoded as one") {
     CHECK(encode(ChangesReply{}) == "{\"Changes\":[]}\n");
     CHECK(encode(StatusReply{}) == "{\"Status\":[]}\n");
