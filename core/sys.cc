@@ -238,6 +238,10 @@ class TreeRemover {
   explicit TreeRemover(const std::function<bool()>& keep_going) : keep_going_(keep_going) {}
 
   bool remove(int dirfd, const std::string& name, int depth = 0) {
+    if (keep_going_ && !keep_going_()) {
+      stopped_ = true;
+      return true;
+    }
     if (::unlinkat(dirfd, name.c_str(), 0) == 0) return true;
     if (errno == ENOENT) return false;
     // EISDIR is Linux's answer for a directory, EPERM POSIX's.
@@ -251,10 +255,6 @@ class TreeRemover {
 
  private:
   void remove_directory(int dirfd, const std::string& name, int depth) {
-    if (keep_going_ && !keep_going_()) {
-      stopped_ = true;
-      return;
-    }
     if (::unlinkat(dirfd, name.c_str(), AT_REMOVEDIR) == 0) return;  // empty already
     if (depth == kMaxRemovalDepth && move_up(dirfd, name)) return;
     const UniqueFd fd = open_step_for_removal(dirfd, name);

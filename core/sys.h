@@ -71,7 +71,7 @@ std::vector<DirEntry> list_directory(int dirfd);
 /// Deletes `path` below dirfd with all it holds. Never follows symlinks and never enters another
 /// mount: a mount point below is left alone and makes this throw EBUSY after the rest is gone.
 /// Needs no more stack and descriptors however deep it is. False when there was nothing.
-/// `keep_going` is asked before every directory; false stops early.
+/// `keep_going` is asked before everything that is removed; false stops early.
 bool remove_tree(int dirfd, const std::string& path, const std::function<bool()>& keep_going = {});
 
 /// Runs `work` in a thread of its own and waits for it; an exception leaving it is rethrown here.

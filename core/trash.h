@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Trash: removal in two steps, a rename that counts and a deletion that takes its time. One
-// background thread deletes; what a stop leaves behind, the next start finds. Any thread may call.
+// background thread deletes, with pauses: deletions take the journal and the directories' locks
+// from whoever makes files at the same time. What a stop leaves behind, the next start finds. Any
+// thread may call.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -19,7 +22,7 @@ class Trash {
   /// Starts deleting what lies in the directory `directory` already. `observer` must outlive this
   /// and hears of what cannot be deleted; such leftovers are tried again at the next start.
   Trash(UniqueFd directory, Observer& observer);
-  /// Stops between two directories.
+  /// Stops between two files.
   ~Trash();
   Trash(const Trash&) = delete;
   Trash& operator=(const Trash&) = delete;
@@ -29,15 +32,19 @@ class Trash {
   bool take(int dirfd, const std::string& path);
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   void run(std::stop_token stop);
   void empty(const std::stop_token& stop);
+  bool keep_going(const std::stop_token& stop);
 
   UniqueFd directory_;
   Observer& observer_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  bool pending_ = true;  // guarded by mutex_
-  std::jthread thread_;  // last: it uses everything above
+  bool pending_ = true;                       // guarded by mutex_
+  Clock::time_point resumed_ = Clock::now();  // the thread's own
+  std::jthread thread_;                       // last: it uses everything above
 };
 
 }  // namespace overlayd
