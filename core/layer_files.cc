@@ -27,25 +27,55 @@ void write_new_file(int dirfd, const std::string& name, std::string_view content
   sys::write_full(fd.get(), std::as_bytes(std::span(content.data(), content.size())));
 }
 
-bool present(int dirfd, const char* name) { return sys::try_fstatat(dirfd, name).has_value(); }
+/// What a layer's directory holds, of the names that say something.
+struct Contents {
+  bool diff = false, link = false, lower = false, committed = false, partial = false, size = false;
+};
+
+Contents list_contents(int layer) {
+  Contents found;
+  const std::pair<const char*, bool&> names[] = {
+      {layout::kDiff, found.diff},       {layout::kLink, found.link},
+      {layout::kLower, found.lower},     {layout::kCommitted, found.committed},
+      {layout::kPartial, found.partial}, {layout::kSize, found.size},
+  };
+  for (const sys::DirEntry& entry : sys::list_directory(layer)) {
+    for (const auto& [name, is_there] : names) is_there = is_there || entry.name == name;
+  }
+  return found;
+}
+
+std::optional<int64_t> read_size(int layer, bool committed) {
+  if (!committed) {
+    sys::unlinkat(layer, layout::kSize, 0);
+    return std::nullopt;
+  }
+  try {
+    return layout::parse_size(sys::read_file(layer, layout::kSize, layout::kMaxSizeFile));
+  } catch (const Error&) {
+    return std::nullopt;  // not ours; it can be counted again
+  }
+}
 
 }  // namespace
 
-LayerRecord read_layer(int home, const LayerId& id) {
-  const UniqueFd layer = sys::openat(home, id.str(), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+std::optional<LayerRecord> read_layer(int home, const LayerId& id) {
+  const UniqueFd layer = sys::openat(home, id.str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  const Contents found = list_contents(layer.get());
+  if (!found.diff && !found.link) return std::nullopt;
+  if (!found.diff) throw Error(ErrorKind::Corrupt, "it has no 'diff' directory");
   LayerRecord record;
-  if (!present(layer.get(), layout::kDiff)) {
-    throw Error(ErrorKind::Corrupt, "it has no 'diff' directory");
-  }
   record.link = sys::try_read_file(layer.get(), layout::kLink, layout::kLinkLength).value_or("");
   if (!layout::is_link(record.link)) {
     throw Error(ErrorKind::Corrupt, "its 'link' file is missing or damaged");
   }
-  if (const auto lower = sys::try_read_file(layer.get(), layout::kLower, layout::kMaxLowerFile)) {
-    record.lowers = layout::parse_lower(*lower);
+  if (found.lower) {
+    const std::string lower = sys::read_file(layer.get(), layout::kLower, layout::kMaxLowerFile);
+    record.lowers = layout::parse_lower(lower);
   }
-  record.committed = present(layer.get(), layout::kCommitted);
-  record.partial = present(layer.get(), layout::kPartial);
+  record.committed = found.committed;
+  record.partial = found.partial;
+  if (found.size) record.size = read_size(layer.get(), found.committed);
   return record;
 }
 
@@ -79,7 +109,13 @@ bool mark_committed(int home, const LayerId& id) {
 }
 
 void unmark_committed(int home, const LayerId& id) {
+  sys::unlinkat(home, layout::in_layer(id, layout::kSize), 0);
   sys::unlinkat(home, layout::in_layer(id, layout::kCommitted), 0);
+}
+
+void record_size(int home, const LayerId& id, int64_t size) {
+  sys::write_file_atomically(home, layout::in_layer(id, layout::kSize), layout::format_size(size),
+                             0600);
 }
 
 }  // namespace overlayd

@@ -7,6 +7,8 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +22,8 @@ struct LayerRecord {
   std::string link;
   std::vector<std::string> lowers;  ///< links, nearest parent first; empty: no parent
   bool committed = false;
-  bool partial = false;  ///< an ApplyDiff is under way or did not finish
+  bool partial = false;         ///< an ApplyDiff is under way or did not finish
+  std::optional<int64_t> size;  ///< of its content; only of a committed layer
 };
 
 /// Owners and modes of what the store makes, from the id maps and the process.
@@ -29,9 +32,10 @@ struct LayerOwner {
   gid_t root_gid = 0;
 };
 
-/// Reads <id>/… below `home`. Error(Corrupt) says which file is damaged and how; Error(NotFound)
-/// when there is no such directory.
-LayerRecord read_layer(int home, const LayerId& id);
+/// Reads <id>/… below `home`; nullopt for a directory that is no layer. A `size` whose layer is not
+/// committed is removed: nobody knows what was written since. Error(Corrupt) says which file is
+/// damaged and how; Error(NotFound) when there is no such directory.
+std::optional<LayerRecord> read_layer(int home, const LayerId& id);
 
 /// Makes a complete empty layer as <home>/<directory>, somewhere outside the layers' own names.
 /// Leaves what it made on failure: staging is swept by its owner.
@@ -46,6 +50,10 @@ bool make_private_directory(int dirfd, const std::string& name, const LayerOwner
 
 /// Marks the layer as a parent. True when it was not marked before.
 bool mark_committed(int home, const LayerId& id);
+/// Takes the record of its size away first: it counts only for a layer that is committed for good.
 void unmark_committed(int home, const LayerId& id);
+
+/// Records the size of a committed layer's content.
+void record_size(int home, const LayerId& id, int64_t size);
 
 }  // namespace overlayd

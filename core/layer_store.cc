@@ -19,6 +19,7 @@
 #include "core/layer_table.h"
 #include "core/layout.h"
 #include "core/mount.h"
+#include "core/mount_drain.h"
 #include "core/mount_ledger.h"
 #include "core/mountinfo.h"
 #include "core/overlay.h"
@@ -79,21 +80,25 @@ class OverlayLayerStore final : public LayerStore {
 
   // Mounting; all with the layer's lock held.
   UniqueFd visible_home() const;
-  void notice_foreign_unmount(Layer& layer);
+  void notice_foreign_unmount(Layer& layer, int home);
+  static void let_write(Layer& layer);
   void mount(Layer& layer, const std::string& mount_label);
   OverlaySpec overlay_spec(const Layer& layer, const std::string& mount_label) const;
-  bool is_someones_root(const Layer& layer) const;
-  void release_unheld(Layer& layer);
-  void unmount(Layer& layer);
+  void wait_for_unmounts(const Layer& layer);
+  static bool is_someones_root(const Layer& layer, int home);
+  void release_unheld(Layer& layer, int home);
+  void unmount(Layer& layer, int home);
 
   // Streams.
   UniqueFd open_content(const Layer& layer) const;
   MergedDir open_stack(const Layer& nearest) const;
   DiffSource open_source(Layer& layer, const LayerId* parent) const;
-  static void check_not_removed(Layer& layer);
+  static void check_not_removed(const Layer& layer);
+  int64_t size_on_parent(Layer& layer, const LayerId* parent) const;
+  int64_t record_size(Layer& layer, int64_t size) const;
   void begin_filling(Layer& layer, const LayerId* parent);
   int64_t fill(const Layer& layer, ByteSource& source);
-  void finish_filling(Layer& layer);
+  void finish_filling(Layer& layer, int64_t size);
   void abandon_filling(Layer& layer) noexcept;
 
   class Diff;
@@ -103,10 +108,12 @@ class OverlayLayerStore final : public LayerStore {
   const StoreOptions options_;
   LayerOwner owner_;
   UniqueFd home_;
+  struct stat home_info_ {};
   UniqueFd lock_;
   OverlaySupport overlay_;
   MountLedger ledger_;
   LayerTable table_;
+  MountDrain drain_;
   mutable std::atomic<size_t> streams_ = 0;
   std::optional<Trash> trash_;
 };
@@ -138,6 +145,7 @@ void OverlayLayerStore::make_directories() {
   std::filesystem::create_directories(config_.home, error);
   if (error) throw SysError(error.value(), "make the home directory");
   home_ = sys::openat(AT_FDCWD, config_.home.string(), O_RDONLY | O_DIRECTORY);
+  home_info_ = sys::fstat(home_.get());
   sys::fchown(home_.get(), ::geteuid(), owner_.root_gid);
   sys::fchmod(home_.get(), 0710);
   for (const char* directory : {layout::kLinkDirectory, layout::kOwnDirectory,
@@ -177,6 +185,7 @@ void OverlayLayerStore::adopt_mounts() {
       continue;
     }
     layer->mounted = true;
+    layer->writers.begin();  // as far as anybody knows
     const auto count = recorded.find(layer->id);
     layer->holders = count == recorded.end() ? 0 : count->second;
   }
@@ -264,7 +273,8 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
                      "left a staged layer behind: " + std::string(error.what()));
     }
   });
-  LayerRecord record{.link = link, .lowers = {}, .committed = false, .partial = false};
+  LayerRecord record;
+  record.link = link;
   if (parent) record.lowers = parent->links();
   stage_layer(home_.get(), staged, record, owner_);
 
@@ -293,6 +303,7 @@ void OverlayLayerStore::disown_child(Layer& parent, bool marked) {
   --parent.children;
   if (!marked || parent.children > 0) return;
   try {
+    parent.size_recorded = false;
     unmark_committed(home_.get(), parent.id);
     parent.committed = false;
   } catch (const Error& error) {
@@ -326,7 +337,10 @@ void OverlayLayerStore::remove(const LayerId& id) {
       throw Error(ErrorKind::Busy, layer_name(id) + " lies under " +
                                        std::to_string(layer->children) + " other layers");
     }
-    unmount(*layer);
+    // Whatever is mounted there, by whomever, is in the way.
+    if (layer->mounted || sys::try_fstatat(home_.get(), layout::in_layer(id, layout::kMerged))) {
+      unmount(*layer, visible_home().get());
+    }
     trash_->take(home_.get(), id.str());  // commit point
     layer->removed = true;
   }
@@ -344,11 +358,12 @@ std::filesystem::path OverlayLayerStore::get(const LayerId& id, const std::strin
   const LayerPtr layer = require(id);
   const Lock lock(layer->mutex);
   check_usable(*layer);
-  notice_foreign_unmount(*layer);
+  if (layer->mounted) notice_foreign_unmount(*layer, visible_home().get());
   // A layer on nothing needs no overlay. Once it has children it is shown read-only, but not to
   // those who hold it already: their path must stay.
   const bool plain = !layer->parent && !layer->mounted && (!layer->committed || layer->holders > 0);
   if (plain) {
+    let_write(*layer);
     ++layer->holders;
     return path_of(id, layout::kDiff);
   }
@@ -359,6 +374,7 @@ std::filesystem::path OverlayLayerStore::get(const LayerId& id, const std::strin
     with_context("mount " + layer_name(id), [&] { mount(*layer, mount_label); });
     forget.dismiss();
     layer->mounted = true;
+    if (!layer->committed) let_write(*layer);
   }
   ++layer->holders;
   return path_of(id, layout::kMerged);
@@ -370,22 +386,25 @@ std::filesystem::path OverlayLayerStore::get(const LayerId& id, const std::strin
 UniqueFd OverlayLayerStore::visible_home() const {
   UniqueFd home = sys::open_path_dir(AT_FDCWD, config_.home.string());
   const struct stat now = sys::fstat(home.get());
-  const struct stat opened = sys::fstat(home_.get());
-  if (now.st_dev != opened.st_dev || now.st_ino != opened.st_ino) {
+  if (now.st_dev != home_info_.st_dev || now.st_ino != home_info_.st_ino) {
     throw Error(ErrorKind::Unsupported,
                 "the home directory is hidden by something mounted over it, or was replaced");
   }
   return home;
 }
 
-void OverlayLayerStore::notice_foreign_unmount(Layer& layer) {
-  if (!layer.mounted ||
-      is_mount_point(visible_home().get(), layout::in_layer(layer.id, layout::kMerged)))
-    return;
+void OverlayLayerStore::notice_foreign_unmount(Layer& layer, int home) {
+  if (is_mount_point(home, layout::in_layer(layer.id, layout::kMerged))) return;
   observer_.note(NoteLevel::Warning, layer_name(layer.id) + " was unmounted by somebody else");
   layer.mounted = false;
   layer.holders = 0;
+  layer.writers.lose_sight();
   ledger_.forget(layer.id);
+}
+
+void OverlayLayerStore::let_write(Layer& layer) {
+  layer.writers.begin();
+  layer.size.reset();
 }
 
 void OverlayLayerStore::mount(Layer& layer, const std::string& mount_label) {
@@ -393,6 +412,7 @@ void OverlayLayerStore::mount(Layer& layer, const std::string& mount_label) {
   make_private_directory(home_.get(), merged, owner_);
   ScopeExit remove_merged([&] { ::unlinkat(home_.get(), merged.c_str(), AT_REMOVEDIR); });
   const OverlaySpec spec = overlay_spec(layer, mount_label);
+  wait_for_unmounts(layer);
   const UniqueFd home = visible_home();
   mount_overlay(home.get(), spec, merged, overlay_);
   ScopeExit unmount([&] { unmount_lazily(home.get(), merged); });
@@ -405,6 +425,16 @@ void OverlayLayerStore::mount(Layer& layer, const std::string& mount_label) {
   }
   unmount.dismiss();
   remove_merged.dismiss();
+}
+
+// A directory that is still the upper of another overlay must not be in this one.
+void OverlayLayerStore::wait_for_unmounts(const Layer& layer) {
+  drain_.wait_for([&](const LayerId& id) {
+    for (const Layer* at = &layer; at != nullptr; at = at->parent.get()) {
+      if (at->id == id) return true;
+    }
+    return false;
+  });
 }
 
 OverlaySpec OverlayLayerStore::overlay_spec(const Layer& layer,
@@ -429,20 +459,25 @@ void OverlayLayerStore::put(const LayerId& id) {
   if (!layer) return;
   const Lock lock(layer->mutex);
   if (layer->removed) return;
-  notice_foreign_unmount(*layer);
+  UniqueFd home;
+  if (layer->mounted) {
+    home = visible_home();
+    notice_foreign_unmount(*layer, home.get());
+  }
   if (layer->holders > 0) --layer->holders;
-  if (!layer->mounted) return;
-  if (layer->holders > 0) {
+  if (!layer->mounted) {
+    if (layer->holders == 0) layer->writers.end();
+  } else if (layer->holders > 0) {
     ledger_.record(id, layer->holders);
   } else {
-    release_unheld(*layer);
+    release_unheld(*layer, home.get());
   }
 }
 
 // Counts can be wrong (a Put too many, a ledger lost); a process that has the layer as its root
 // directory is proof that it is in use. The next Put, Cleanup or Remove tries again.
-void OverlayLayerStore::release_unheld(Layer& layer) {
-  if (is_someones_root(layer)) {
+void OverlayLayerStore::release_unheld(Layer& layer, int home) {
+  if (is_someones_root(layer, home)) {
     observer_.note(NoteLevel::Warning,
                    layer_name(layer.id) +
                        " stays mounted: nobody holds it, but a process has it as "
@@ -450,47 +485,50 @@ void OverlayLayerStore::release_unheld(Layer& layer) {
     ledger_.record(layer.id, 0);
     return;
   }
-  unmount(layer);
+  unmount(layer, home);
 }
 
-bool OverlayLayerStore::is_someones_root(const Layer& layer) const {
-  const auto info =
-      sys::try_fstatat(visible_home().get(), layout::in_layer(layer.id, layout::kMerged));
+bool OverlayLayerStore::is_someones_root(const Layer& layer, int home) {
+  const auto info = sys::try_fstatat(home, layout::in_layer(layer.id, layout::kMerged));
   if (!info) return false;
   // A lone layer is a bind mount, whose device is that of the whole store.
   return layer.parent ? any_process_rooted_in(info->st_dev)
                       : any_process_rooted_in(info->st_dev, info->st_ino);
 }
 
-void OverlayLayerStore::unmount(Layer& layer) {
+void OverlayLayerStore::unmount(Layer& layer, int home) {
   const std::string merged = layout::in_layer(layer.id, layout::kMerged);
+  UniqueFd root = sys::try_openat(home, merged, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   // More than one only if somebody mounted on top; all of it is in the way of a removal.
-  const UniqueFd home = visible_home();
-  while (unmount_lazily(home.get(), merged)) {
+  while (unmount_lazily(home, merged)) {
   }
   layer.mounted = false;
   layer.holders = 0;
+  layer.writers.end();
   ledger_.forget(layer.id);
   try {
     sys::unlinkat(home_.get(), merged, AT_REMOVEDIR);
   } catch (const SysError& error) {
     observer_.note(NoteLevel::Warning, "left the mount point behind: " + std::string(error.what()));
   }
+  if (root) drain_.take(layer.id, std::move(root));
 }
 
 void OverlayLayerStore::cleanup() {
   size_t held = 0;
   for (const LayerPtr& layer : table_.all()) {
     const Lock lock(layer->mutex);
-    if (layer->removed) continue;
-    notice_foreign_unmount(*layer);
+    if (layer->removed || !layer->mounted) continue;
+    const UniqueFd home = visible_home();
+    notice_foreign_unmount(*layer, home.get());
     if (!layer->mounted) continue;
     if (layer->holders > 0) {
       ++held;
     } else {
-      release_unheld(*layer);
+      release_unheld(*layer, home.get());
     }
   }
+  drain_.wait_for([](const LayerId&) { return true; });
   if (held > 0) {
     observer_.note(NoteLevel::Info,
                    std::to_string(held) + " layers are still held and stay mounted");
@@ -524,6 +562,7 @@ class OverlayLayerStore::Diff final : public LayerDiff {
   void write_to(ByteSink& sink) override {
     with_context("diff of " + layer_name(layer_->id), [&] {
       write_layer_tar(source_, store_.config_.id_maps, store_.observer_, sink);
+      const Lock lock(layer_->mutex);
       check_not_removed(*layer_);
     });
   }
@@ -568,8 +607,7 @@ DiffSource OverlayLayerStore::open_source(Layer& layer, const LayerId* parent) c
 }
 
 // A directory that is deleted while it is being read does not look broken but empty.
-void OverlayLayerStore::check_not_removed(Layer& layer) {
-  const Lock lock(layer.mutex);
+void OverlayLayerStore::check_not_removed(const Layer& layer) {
   if (layer.removed) throw Error(ErrorKind::NotFound, "it was removed while being read");
 }
 
@@ -584,6 +622,7 @@ std::vector<Change> OverlayLayerStore::changes(const LayerId& id, const LayerId*
     const StreamGuard guard(streams_);
     const LayerPtr layer = require(id);
     auto changes = list_changes(open_source(*layer, parent));
+    const Lock lock(layer->mutex);
     check_not_removed(*layer);
     return changes;
   });
@@ -593,10 +632,46 @@ int64_t OverlayLayerStore::diff_size(const LayerId& id, const LayerId* parent) c
   return with_context("size of " + layer_name(id), [&] {
     const StreamGuard guard(streams_);
     const LayerPtr layer = require(id);
+    const bool on_parent =
+        parent ? layer->parent && layer->parent->id == *parent : layer->parent == nullptr;
+    if (on_parent) return size_on_parent(*layer, parent);
     const int64_t size = measure(open_source(*layer, parent));
+    const Lock lock(layer->mutex);
     check_not_removed(*layer);
     return size;
   });
+}
+
+// Counted once while nobody can write.
+int64_t OverlayLayerStore::size_on_parent(Layer& layer, const LayerId* parent) const {
+  bool fixed = false;
+  unsigned begun = 0;
+  {
+    const Lock lock(layer.mutex);
+    check_usable(layer);
+    if (layer.size) return record_size(layer, *layer.size);
+    fixed = layer.committed && layer.writers.none();
+    begun = layer.writers.begun();
+  }
+  const int64_t size = measure(open_source(layer, parent));
+  const Lock lock(layer.mutex);
+  check_not_removed(layer);
+  if (!fixed || !layer.committed || layer.writers.begun() != begun) return size;
+  layer.size = size;
+  return record_size(layer, size);
+}
+
+// For the next start, which knows of a layer that is not committed only that anybody may have
+// written to it.
+int64_t OverlayLayerStore::record_size(Layer& layer, int64_t size) const {
+  if (!layer.committed || layer.size_recorded) return size;
+  try {
+    overlayd::record_size(home_.get(), layer.id, size);
+  } catch (const Error&) {
+    // A disk that is full. It will be counted again.
+  }
+  layer.size_recorded = true;
+  return size;
 }
 
 int64_t OverlayLayerStore::apply_diff(const LayerId& id, const LayerId* parent,
@@ -607,7 +682,7 @@ int64_t OverlayLayerStore::apply_diff(const LayerId& id, const LayerId* parent,
   ScopeExit abandon([&] { abandon_filling(*layer); });
   const int64_t size =
       with_context("apply " + layer_name(id), [&] { return fill(*layer, source); });
-  finish_filling(*layer);
+  finish_filling(*layer, size);
   abandon.dismiss();
   return size;
 }
@@ -641,12 +716,13 @@ void OverlayLayerStore::begin_filling(Layer& layer, const LayerId* parent) {
   layer.filling = layer.unfinished = true;
 }
 
-void OverlayLayerStore::finish_filling(Layer& layer) {
+void OverlayLayerStore::finish_filling(Layer& layer, int64_t size) {
   const Lock lock(layer.mutex);
   // Commit point. rename(2) replaces an empty directory and refuses any other.
   sys::renameat(home_.get(), layout::in_layer(layer.id, layout::kPartial), home_.get(),
                 layout::in_layer(layer.id, layout::kDiff));
   layer.filling = layer.unfinished = false;
+  if (layer.writers.none()) layer.size = size;
   layer.filled.notify_all();
 }
 

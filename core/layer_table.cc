@@ -4,8 +4,12 @@
 #include <dirent.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <future>
 #include <map>
 #include <optional>
+#include <thread>
 
 #include "core/error.h"
 #include "core/layout.h"
@@ -45,16 +49,30 @@ struct Found {
   std::string damage;
 };
 
-bool looks_like_a_layer(int home, const std::string& name) {
-  return sys::try_fstatat(home, name + "/" + layout::kDiff) ||
-         sys::try_fstatat(home, name + "/" + layout::kLink);
+/// work(0) to work(count - 1), in a few threads if there are many: a large store is read in files
+/// of a few bytes, and the time goes into opening them.
+void for_each_in_parallel(size_t count, const std::function<void(size_t)>& work) {
+  constexpr size_t kWorthAThread = 200;
+  const size_t threads = std::clamp<size_t>(
+      count / kWorthAThread, 1, std::clamp(std::thread::hardware_concurrency(), 1U, 4U));
+  std::vector<std::future<void>> running;
+  for (size_t thread = 1; thread < threads; ++thread) {
+    running.push_back(std::async(std::launch::async, [&work, thread, threads, count] {
+      for (size_t i = thread; i < count; i += threads) work(i);
+    }));
+  }
+  for (size_t i = 0; i < count; i += threads) work(i);
+  for (std::future<void>& other : running) other.get();
 }
 
 // nullopt also for what is no symlink.
 std::optional<std::string> target_of_link(int dirfd, const std::string& path) {
-  const auto info = sys::try_fstatat(dirfd, path);
-  if (!info || !S_ISLNK(info->st_mode)) return std::nullopt;
-  return sys::try_readlinkat(dirfd, path);
+  try {
+    return sys::try_readlinkat(dirfd, path);
+  } catch (const SysError& error) {
+    if (error.errnum() == EINVAL) return std::nullopt;
+    throw;
+  }
 }
 
 /// Turns directories into the tree of layers, parents first.
@@ -76,17 +94,27 @@ class TreeBuilder {
 
  private:
   void read_all() {
+    std::vector<std::pair<LayerId, std::optional<Found>>> directories;
     for (const sys::DirEntry& entry : sys::list_directory(home_)) {
       if (entry.name.starts_with('.') || entry.name == layout::kLinkDirectory) continue;
-      if (entry.type != DT_DIR || !looks_like_a_layer(home_, entry.name)) continue;
-      const LayerId id = LayerId::parse(entry.name);
-      Found found;
-      try {
-        found.record = read_layer(home_, id);
-      } catch (const Error& error) {
-        found.damage = error.what();
-      }
-      found_.emplace(id, std::move(found));
+      if (entry.type == DT_DIR) directories.emplace_back(LayerId::parse(entry.name), std::nullopt);
+    }
+    for_each_in_parallel(directories.size(), [&](size_t i) {
+      auto& [id, found] = directories[i];
+      found = read(id);
+    });
+    for (auto& [id, found] : directories) {
+      if (found) found_.emplace_hint(found_.end(), std::move(id), *std::move(found));
+    }
+  }
+
+  std::optional<Found> read(const LayerId& id) const {
+    try {
+      auto record = read_layer(home_, id);
+      if (!record) return std::nullopt;
+      return Found{.record = *std::move(record), .damage = {}};
+    } catch (const Error& error) {
+      return Found{.record = {}, .damage = error.what()};
     }
   }
 
@@ -149,6 +177,8 @@ class TreeBuilder {
         std::make_shared<Layer>(id, found.record.link, std::move(parent), std::move(damage));
     layer->committed = found.record.committed;
     layer->unfinished = found.record.partial;
+    layer->size = found.record.size;
+    layer->size_recorded = layer->size.has_value();
     layers_.emplace(id.str(), layer);
     return layer;
   }
@@ -180,8 +210,13 @@ void mend_links(int home, const LayersById& layers, Observer& observer) {
     if (!layer->link.empty()) wanted.emplace(layer->link, layout::link_target(layer->id));
   }
   const UniqueFd links = sys::open_path_dir(home, layout::kLinkDirectory);
-  for (const sys::DirEntry& entry : sys::list_directory(links.get())) {
-    const auto target = target_of_link(links.get(), entry.name);
+  const std::vector<sys::DirEntry> entries = sys::list_directory(links.get());
+  std::vector<std::optional<std::string>> targets(entries.size());
+  for_each_in_parallel(
+      entries.size(), [&](size_t i) { targets[i] = target_of_link(links.get(), entries[i].name); });
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const sys::DirEntry& entry = entries[i];
+    const std::optional<std::string>& target = targets[i];
     const auto want = wanted.find(entry.name);
     if (!target && want == wanted.end()) {
       observer.note(NoteLevel::Warning, quoted(entry.name) + " in l/ is no link; it is left alone");

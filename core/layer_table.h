@@ -10,11 +10,14 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/layer_files.h"
@@ -22,6 +25,30 @@
 #include "core/observer.h"
 
 namespace overlayd {
+
+/// Keeps track of whether a layer's content may change. What was handed out and not seen to come
+/// back counts as in use for good.
+class Writers {
+ public:
+  /// The content is handed out to be written to, if it is not already.
+  void begin() {
+    if (!std::exchange(active_, true)) ++begun_;
+  }
+  /// It has come back.
+  void end() {
+    if (std::exchange(active_, false)) ++ended_;
+  }
+  /// It was taken away from us; whoever has it may go on.
+  void lose_sight() { active_ = false; }
+
+  bool none() const { return begun_ == ended_; }
+  /// The same number twice: nobody began in between.
+  unsigned begun() const { return begun_; }
+
+ private:
+  bool active_ = false;
+  unsigned begun_ = 0, ended_ = 0;
+};
 
 struct Layer {
   Layer(LayerId layer_id, std::string link_name, std::shared_ptr<Layer> parent_layer,
@@ -42,6 +69,9 @@ struct Layer {
   bool mounted = false;            ///< as far as we did it or the kernel told us
   unsigned holders = 0;            ///< get() minus put()
   size_t children = 0;
+  Writers writers;
+  std::optional<int64_t> size;  ///< diff_size on its parent; only while nobody can have written
+  bool size_recorded = false;   ///< on disk as well
 
   /// This layer and all below it, nearest first.
   std::vector<const Layer*> chain() const;

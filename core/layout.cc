@@ -2,6 +2,7 @@
 #include "core/layout.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "core/error.h"
 #include "core/sys.h"
@@ -68,6 +69,17 @@ std::vector<std::string> parse_lower(std::string_view text) {
     links.emplace_back(item.substr(2));
   }
   return links;
+}
+
+std::string format_size(int64_t size) { return std::to_string(size) + "\n"; }
+
+std::optional<int64_t> parse_size(std::string_view text) {
+  if (!text.ends_with('\n')) return std::nullopt;
+  text.remove_suffix(1);
+  int64_t size = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+  if (error != std::errc() || end != text.data() + text.size() || size < 0) return std::nullopt;
+  return size;
 }
 
 }  // namespace overlayd::layout

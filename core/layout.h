@@ -19,6 +19,8 @@
 //       on partial/                 overlayd's: an ApplyDiff is filling it, or one failed here. It
 //       becomes
 //                                diff/ by one rename; while it exists the layer takes only Remove
+//       size                     overlayd's: the bytes of diff/ as DiffSize counts them, in digits,
+//                                with a newline; only beside `committed`, and may be missing
 //     .overlayd/                 0700
 //       lock                     flock'ed by the process that serves this home
 //       staging/<random>/        layers being made; swept at start
@@ -29,6 +31,8 @@
 // All paths are relative to the home directory. Pure functions, any thread.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,11 +55,14 @@ inline constexpr char kWork[] = "work";
 inline constexpr char kMerged[] = "merged";
 inline constexpr char kCommitted[] = "committed";
 inline constexpr char kPartial[] = "partial";
+inline constexpr char kSize[] = "size";
 
 /// What base32 makes of 130 random bits; Docker's length.
 inline constexpr size_t kLinkLength = 26;
 /// A `lower` of the deepest chain the kernel can mount, with room; more is damage.
 inline constexpr size_t kMaxLowerFile = 512 * (kLinkLength + 3);
+/// The digits of the largest size, and the newline.
+inline constexpr size_t kMaxSizeFile = 20;
 
 inline std::string in_layer(const LayerId& id, const char* name) { return id.str() + "/" + name; }
 
@@ -75,5 +82,9 @@ std::string_view id_in_link_target(std::string_view target);
 /// The text of a `lower` file, and back. parse throws Error(Corrupt) saying what is wrong with it.
 std::string format_lower(const std::vector<std::string>& links);
 std::vector<std::string> parse_lower(std::string_view text);
+
+/// The text of a `size` file, and back; nullopt for what was not written to its end.
+std::string format_size(int64_t size);
+std::optional<int64_t> parse_size(std::string_view text);
 
 }  // namespace overlayd::layout

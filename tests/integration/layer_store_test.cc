@@ -414,6 +414,46 @@ TEST_SUITE("layer_store") {
     });
   }
 
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "what was just unmounted can be mounted and removed") {
+    for_each_method(*this, [&] {
+      create("base");
+      create("middle", "base");
+      for (int i = 0; i < 50; ++i) {
+        put_in(get("middle"), "f" + std::to_string(i), "x");
+        put("middle");
+      }
+      create("top", "middle");
+      get("top");
+      put("top");
+      put_in(get("top"), "f", "x");
+      CHECK(sys::list_directory(sys::open_path_dir(AT_FDCWD, get("top")).get()).size() == 51);
+      put("top");
+      put("top");
+      remove("top");
+      create("top", "middle");
+      CHECK(write_errno(get("top")) == 0);
+      put("top");
+    });
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "a closed store keeps no file system busy") {
+    make_dirs(fd(), "disk");
+    const std::string disk = path() + "/disk";
+    REQUIRE(::mount("tmpfs", disk.c_str(), "tmpfs", 0, "mode=0755") == 0);
+    config.home = disk + "/home";
+    open();
+    create("base");
+    for (int i = 0; i < 40; ++i) {
+      const std::string id = "top" + std::to_string(i);
+      create(id, "base");
+      put_in(get(id), "f", "x");
+      put(id);
+    }
+    close();
+    CHECK(::umount2(disk.c_str(), 0) == 0);
+    config.home = path() + "/home";
+  }
+
   TEST_CASE_FIXTURE(LayerStoreSandbox,
                     "puts that nobody owes are a success and take nothing away") {
     create("base");
@@ -1153,6 +1193,103 @@ TEST_SUITE("layer_store") {
     stream.reset();
     CHECK(sink.inner.text() == diff("base"));
     remove_everything();
+  }
+
+  // In these a file that nobody could have written shows whether the layer was looked at.
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "a filled layer is measured again once it can be written") {
+    create("base");
+    apply("base", one_file());
+    create("top", "base");
+    apply("top", one_file(), "base");
+    for (const std::string id : {"base", "top"}) put_file(home().get(), id + "/diff/new", "12345");
+    CHECK(diff_size("base") == 7);
+    CHECK(diff_size("top", "base") == 7);
+    CHECK(diff_size("top") == 12);
+    get("top");
+    CHECK(diff_size("top", "base") == 12);
+    put("top");
+    CHECK(diff_size("top", "base") == 12);
+    put_file(home().get(), "top/diff/more", "x");
+    CHECK(diff_size("top", "base") == 13);
+    create("other");
+    apply("other", one_file());
+    put_in(get("other"), "new", "123");
+    put("other");
+    CHECK(diff_size("other") == 10);
+    remove_everything();
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "a read-only layer is measured once, whatever restarts") {
+    create_with("base", "", "f", "1234567");
+    create_with("middle", "base", "f", "123");
+    create("top", "middle");
+    for (const bool restarted : {false, true}) {
+      CAPTURE(restarted);
+      if (restarted) open();
+      CHECK(diff_size("base") == 7);
+      CHECK(diff_size("middle", "base") == 3);
+      get("middle");
+      CHECK(diff_size("middle", "base") == 3);
+      put("middle");
+      for (const std::string id : {"base", "middle"})
+        put_file(home().get(), id + "/diff/new", "12345");
+    }
+    CHECK(content_of(home().get(), "base/size") == "7\n");
+    CHECK(owner_and_mode("middle/size") == "0600 0:0");
+    CHECK(diff_size("middle") == 8);
+    remove_everything();
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "a layer is not measured for good while one can write") {
+    create("base");
+    const std::string base = get("base");
+    create("middle", "base");
+    const std::string middle = get("middle");
+    create("top", "middle");  // both are read-only now, but not to who holds them
+    for (const char* content : {"1", "12"}) {
+      put_in(base, "f", content);
+      put_in(middle, "g", content);
+      const auto size = static_cast<int64_t>(std::string_view(content).size());
+      CHECK(diff_size("base") == size);
+      CHECK(diff_size("middle", "base") == size);
+    }
+    close();
+    open();
+    put_in(middle, "g", "123");
+    CHECK(diff_size("middle", "base") == 3);
+    put_in(middle, "g", "1234");
+    CHECK(diff_size("middle", "base") == 4);
+    CHECK(!present("middle/size"));
+    put("middle");
+    CHECK(diff_size("middle", "base") == 4);
+    CHECK(present("middle/size"));
+    remove_everything();
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "what somebody took away may still be written to") {
+    create("base");
+    create("middle", "base");
+    const UniqueFd kept = sys::open_path_dir(AT_FDCWD, get("middle"));
+    create("top", "middle");
+    CHECK(unmount_lazily(AT_FDCWD, config.home.string() + "/middle/merged"));
+    put("middle");
+    get("middle");
+    put("middle");
+    put_file(kept.get(), "f", "1");
+    CHECK(diff_size("middle", "base") == 1);
+    put_file(kept.get(), "f", "12");
+    CHECK(diff_size("middle", "base") == 2);
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "another driver may write to a layer between two starts") {
+    create("base");
+    apply("base", one_file());
+    CHECK(diff_size("base") == 7);
+    close();
+    put_file(home().get(), "base/diff/new", "12345");
+    open();
+    CHECK(diff_size("base") == 12);
   }
 
   TEST_CASE_FIXTURE(LayerStoreSandbox, "a diff goes on when its layer is unmounted meanwhile") {

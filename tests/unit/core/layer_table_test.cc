@@ -132,6 +132,46 @@ TEST_SUITE("layer_table") {
     CHECK(damage("top").empty());
   }
 
+  TEST_CASE_FIXTURE(Chain, "a recorded size counts only whole and for a committed layer") {
+    for (const char* id : {"base", "middle"}) dir.write(std::string(id) + "/committed", "");
+    dir.write("base/size", "4711\n");
+    dir.write("middle/size", "47");
+    dir.write("top/size", "4711\n");
+    load();
+    CHECK(notes.text.empty());
+    CHECK(table.find("base")->size == 4711);
+    CHECK(!table.find("middle")->size);
+    CHECK(!table.find("top")->size);
+    CHECK(!sys::try_fstatat(dir.fd(), "top/size"));
+  }
+
+  TEST_CASE_FIXTURE(Chain, "a layer that is no parent after all has no recorded size") {
+    const LayerId id = LayerId::parse("top");
+    CHECK(mark_committed(dir.fd(), id));
+    record_size(dir.fd(), id, 4711);
+    CHECK(dir.read("top/size") == "4711\n");
+    unmark_committed(dir.fd(), id);
+    CHECK(!sys::try_fstatat(dir.fd(), "top/size"));
+    CHECK(!sys::try_fstatat(dir.fd(), "top/committed"));
+  }
+
+  TEST_CASE_FIXTURE(Home, "a store of many layers is loaded as well") {
+    constexpr size_t kMany = 1000;
+    layer("base", 'A');
+    for (size_t i = 0; i < kMany; ++i) {
+      const std::string id = "layer" + std::to_string(i);
+      directory(id);
+      directory(id + "/diff");
+      dir.write(id + "/link", layout::random_link());
+      dir.write(id + "/lower", layout::format_lower({link('A')}));
+    }
+    load();  // makes the links
+    load();
+    CHECK(notes.text.empty());
+    CHECK(table.size() == kMany + 1);
+    CHECK(table.find("base")->children == kMany);
+  }
+
   TEST_CASE_FIXTURE(Chain, "a damaged layer takes those above it along and no other") {
     struct {
       const char* file;

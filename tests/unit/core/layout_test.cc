@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/layout.h"
 
+#include <limits>
 #include <set>
 
 #include <doctest/doctest.h>
@@ -82,6 +83,19 @@ TEST_SUITE("layout") {
     const std::string text = layout::format_lower(links);
     CHECK(text.size() <= layout::kMaxLowerFile);
     CHECK(layout::parse_lower(text) == links);
+  }
+
+  TEST_CASE("a size is written and read back, or not read at all") {
+    for (const int64_t size : {int64_t{0}, int64_t{4711}, std::numeric_limits<int64_t>::max()}) {
+      const std::string text = layout::format_size(size);
+      CHECK(text.size() <= layout::kMaxSizeFile);
+      CHECK(layout::parse_size(text) == size);
+      CHECK(!layout::parse_size(text.substr(0, text.size() - 1)));
+    }
+    for (const char* text : {"", "\n", "-1\n", "1 \n", " 1\n", "0x1\n", "9223372036854775808\n"}) {
+      CAPTURE(text);
+      CHECK(!layout::parse_size(text));
+    }
   }
 
   TEST_CASE("a damaged lower file is told by what is wrong with it") {
