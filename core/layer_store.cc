@@ -88,6 +88,7 @@ class OverlayLayerStore final : public LayerStore {
   static bool is_someones_root(const Layer& layer, int home);
   void release_unheld(Layer& layer, int home);
   void unmount(Layer& layer, int home);
+  bool remove_mount_point(const std::string& merged) const;
 
   // Streams.
   UniqueFd open_content(const Layer& layer) const;
@@ -499,19 +500,25 @@ bool OverlayLayerStore::is_someones_root(const Layer& layer, int home) {
 void OverlayLayerStore::unmount(Layer& layer, int home) {
   const std::string merged = layout::in_layer(layer.id, layout::kMerged);
   UniqueFd root = sys::try_openat(home, merged, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-  // More than one only if somebody mounted on top; all of it is in the way of a removal.
-  while (unmount_lazily(home, merged)) {
+  // Again only if somebody mounted on top; all of it is in the way of a removal.
+  while (unmount_lazily(home, merged) && !remove_mount_point(merged)) {
   }
   layer.mounted = false;
   layer.holders = 0;
   layer.writers.end();
   ledger_.forget(layer.id);
+  if (root) drain_.take(layer.id, std::move(root));
+}
+
+// False: something else is mounted there.
+bool OverlayLayerStore::remove_mount_point(const std::string& merged) const {
   try {
     sys::unlinkat(home_.get(), merged, AT_REMOVEDIR);
   } catch (const SysError& error) {
+    if (error.errnum() == EBUSY) return false;
     observer_.note(NoteLevel::Warning, "left the mount point behind: " + std::string(error.what()));
   }
-  if (root) drain_.take(layer.id, std::move(root));
+  return true;
 }
 
 void OverlayLayerStore::cleanup() {

@@ -19,6 +19,7 @@ void MountDrain::take(const LayerId& id, UniqueFd root) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return roots_.size() < kMaxWaiting; });
   roots_.emplace_back(id, std::move(root));
+  lock.unlock();
   changed_.notify_all();
 }
 

@@ -54,6 +54,7 @@ void Trash::run(std::stop_token stop) {
 
 void Trash::empty(const std::stop_token& stop) {
   const auto go_on = [&] { return keep_going(stop); };
+  resumed_ = Clock::now();
   try {
     for (const sys::DirEntry& entry : sys::list_directory(directory_.get())) {
       if (!go_on()) return;

@@ -42,9 +42,9 @@ class Trash {
   Observer& observer_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  bool pending_ = true;                       // guarded by mutex_
-  Clock::time_point resumed_ = Clock::now();  // the thread's own
-  std::jthread thread_;                       // last: it uses everything above
+  bool pending_ = true;        // guarded by mutex_
+  Clock::time_point resumed_;  // the thread's own
+  std::jthread thread_;        // last: it uses everything above
 };
 
 }  // namespace overlayd
