@@ -11,23 +11,28 @@ constexpr size_t kMaxWaiting = 32;
 
 }  // namespace
 
-MountDrain::MountDrain() : thread_([this](const std::stop_token& stop) { run(stop); }) {}
+MountDrain::MountDrain() {
+  for (std::jthread& thread : threads_) {
+    thread = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  }
+}
 
-MountDrain::~MountDrain() { thread_.request_stop(); }
+MountDrain::~MountDrain() = default;
 
 void MountDrain::take(const LayerId& id, UniqueFd root) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return roots_.size() < kMaxWaiting; });
-  roots_.emplace_back(id, std::move(root));
+  done_.wait(lock, [this] { return waiting_.size() < kMaxWaiting; });
+  waiting_.emplace_back(id, std::move(root));
   lock.unlock();
-  changed_.notify_all();
+  work_.notify_one();
 }
 
 void MountDrain::wait_for(const std::function<bool(const LayerId&)>& concerns) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] {
-    return std::none_of(roots_.begin(), roots_.end(),
-                        [&](const auto& root) { return concerns(root.first); });
+  done_.wait(lock, [&] {
+    return std::none_of(waiting_.begin(), waiting_.end(),
+                        [&](const auto& entry) { return concerns(entry.first); }) &&
+           std::none_of(closing_.begin(), closing_.end(), concerns);
   });
 }
 
@@ -35,14 +40,16 @@ void MountDrain::wait_for(const std::function<bool(const LayerId&)>& concerns) {
 void MountDrain::run(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, stop, [this] { return !roots_.empty(); });
-    if (roots_.empty()) return;
-    UniqueFd root = std::move(roots_.front().second);
+    work_.wait(lock, stop, [this] { return !waiting_.empty(); });
+    if (waiting_.empty()) return;
+    auto [id, root] = std::move(waiting_.front());
+    waiting_.pop_front();
+    closing_.push_back(id);
     lock.unlock();
     root.reset();
     lock.lock();
-    roots_.pop_front();
-    changed_.notify_all();
+    closing_.erase(std::find(closing_.begin(), closing_.end(), id));
+    done_.notify_all();
   }
 }
 

@@ -4,15 +4,17 @@
 // reference to an overlay goes, the kernel writes back all dirty data of the file system of its
 // upper directory (generic_shutdown_super, sync_filesystem; ovl_sync_fs), which takes what it
 // takes. A descriptor of its root, opened before the unmounting, makes that happen when it is
-// closed, and one background thread closes. Any thread may call.
+// closed, and background threads close. Any thread may call.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "core/layer_id.h"
 #include "core/unique_fd.h"
@@ -39,9 +41,11 @@ class MountDrain {
   void run(const std::stop_token& stop);
 
   std::mutex mutex_;
-  std::condition_variable_any changed_;
-  std::deque<std::pair<LayerId, UniqueFd>> roots_;  // guarded by mutex_; the first is being closed
-  std::jthread thread_;                             // last: it uses everything above
+  std::condition_variable_any work_, done_;
+  std::deque<std::pair<LayerId, UniqueFd>> waiting_;  // guarded by mutex_
+  std::vector<LayerId> closing_;                      // guarded by mutex_
+  // Several, so that one commit of the journal serves those that wait for it at the same time.
+  std::array<std::jthread, 4> threads_;  // last: they use everything above
 };
 
 }  // namespace overlayd
