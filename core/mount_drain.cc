@@ -2,12 +2,16 @@
 #include "core/mount_drain.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace overlayd {
 namespace {
 
 /// Bounds what one write-back after another keeps waiting, and the descriptors.
 constexpr size_t kMaxWaiting = 32;
+
+/// How long a file system waits for others to be written back with, if nobody waits for it.
+constexpr std::chrono::milliseconds kForCompany{50};
 
 }  // namespace
 
@@ -29,11 +33,16 @@ void MountDrain::take(const LayerId& id, UniqueFd root) {
 
 void MountDrain::wait_for(const std::function<bool(const LayerId&)>& concerns) {
   std::unique_lock lock(mutex_);
-  done_.wait(lock, [&] {
+  const auto gone = [&] {
     return std::none_of(waiting_.begin(), waiting_.end(),
                         [&](const auto& entry) { return concerns(entry.first); }) &&
            std::none_of(closing_.begin(), closing_.end(), concerns);
-  });
+  };
+  if (gone()) return;
+  ++hurried_;
+  work_.notify_all();
+  done_.wait(lock, gone);
+  --hurried_;
 }
 
 // Told to stop, it ends when nothing is left.
@@ -42,15 +51,21 @@ void MountDrain::run(const std::stop_token& stop) {
   for (;;) {
     work_.wait(lock, stop, [this] { return !waiting_.empty(); });
     if (waiting_.empty()) return;
-    auto [id, root] = std::move(waiting_.front());
-    waiting_.pop_front();
-    closing_.push_back(id);
-    lock.unlock();
-    root.reset();
-    lock.lock();
-    closing_.erase(std::find(closing_.begin(), closing_.end(), id));
-    done_.notify_all();
+    work_.wait_for(lock, stop, kForCompany,
+                   [this] { return hurried_ > 0 || waiting_.size() >= kMaxWaiting / 2; });
+    while (!waiting_.empty()) close_one(lock);
   }
+}
+
+void MountDrain::close_one(std::unique_lock<std::mutex>& lock) {
+  auto [id, root] = std::move(waiting_.front());
+  waiting_.pop_front();
+  closing_.push_back(id);
+  lock.unlock();
+  root.reset();
+  lock.lock();
+  closing_.erase(std::find(closing_.begin(), closing_.end(), id));
+  done_.notify_all();
 }
 
 }  // namespace overlayd
