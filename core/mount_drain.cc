@@ -10,23 +10,20 @@ namespace {
 /// Bounds what one write-back after another keeps waiting, and the descriptors.
 constexpr size_t kMaxWaiting = 32;
 
-/// How long a file system waits for others to be written back with, if nobody waits for it.
+/// How long a file system waits for others, if nobody waits for it: the first of them writes back
+/// what all have, so they share a commit of the journal.
 constexpr std::chrono::milliseconds kForCompany{50};
 
 }  // namespace
 
-MountDrain::MountDrain() {
-  for (std::jthread& thread : threads_) {
-    thread = std::jthread([this](const std::stop_token& stop) { run(stop); });
-  }
-}
+MountDrain::MountDrain() : thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 MountDrain::~MountDrain() = default;
 
 void MountDrain::take(const LayerId& id, UniqueFd root) {
   std::unique_lock lock(mutex_);
-  done_.wait(lock, [this] { return waiting_.size() < kMaxWaiting; });
-  waiting_.emplace_back(id, std::move(root));
+  done_.wait(lock, [this] { return roots_.size() < kMaxWaiting; });
+  roots_.emplace_back(id, std::move(root));
   lock.unlock();
   work_.notify_one();
 }
@@ -34,13 +31,12 @@ void MountDrain::take(const LayerId& id, UniqueFd root) {
 void MountDrain::wait_for(const std::function<bool(const LayerId&)>& concerns) {
   std::unique_lock lock(mutex_);
   const auto gone = [&] {
-    return std::none_of(waiting_.begin(), waiting_.end(),
-                        [&](const auto& entry) { return concerns(entry.first); }) &&
-           std::none_of(closing_.begin(), closing_.end(), concerns);
+    return std::none_of(roots_.begin(), roots_.end(),
+                        [&](const auto& root) { return concerns(root.first); });
   };
   if (gone()) return;
   ++hurried_;
-  work_.notify_all();
+  work_.notify_one();
   done_.wait(lock, gone);
   --hurried_;
 }
@@ -49,22 +45,21 @@ void MountDrain::wait_for(const std::function<bool(const LayerId&)>& concerns) {
 void MountDrain::run(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   for (;;) {
-    work_.wait(lock, stop, [this] { return !waiting_.empty(); });
-    if (waiting_.empty()) return;
+    work_.wait(lock, stop, [this] { return !roots_.empty(); });
+    if (roots_.empty()) return;
     work_.wait_for(lock, stop, kForCompany,
-                   [this] { return hurried_ > 0 || waiting_.size() >= kMaxWaiting / 2; });
-    while (!waiting_.empty()) close_one(lock);
+                   [this] { return hurried_ > 0 || roots_.size() >= kMaxWaiting / 2; });
+    while (!roots_.empty()) close_first(lock);
   }
 }
 
-void MountDrain::close_one(std::unique_lock<std::mutex>& lock) {
-  auto [id, root] = std::move(waiting_.front());
-  waiting_.pop_front();
-  closing_.push_back(id);
+// It stays in the list until it is closed.
+void MountDrain::close_first(std::unique_lock<std::mutex>& lock) {
+  UniqueFd root = std::move(roots_.front().second);
   lock.unlock();
   root.reset();
   lock.lock();
-  closing_.erase(std::find(closing_.begin(), closing_.end(), id));
+  roots_.pop_front();
   done_.notify_all();
 }
 

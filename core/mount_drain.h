@@ -7,14 +7,12 @@
 // closed, and background threads close. Any thread may call.
 #pragma once
 
-#include <array>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "core/layer_id.h"
 #include "core/unique_fd.h"
@@ -39,15 +37,13 @@ class MountDrain {
 
  private:
   void run(const std::stop_token& stop);
-  void close_one(std::unique_lock<std::mutex>& lock);
+  void close_first(std::unique_lock<std::mutex>& lock);
 
   std::mutex mutex_;
   std::condition_variable_any work_, done_;
-  std::deque<std::pair<LayerId, UniqueFd>> waiting_;  // guarded by mutex_
-  std::vector<LayerId> closing_;                      // guarded by mutex_
-  unsigned hurried_ = 0;                              // guarded by mutex_: who waits for one
-  // Several, so that one commit of the journal serves those that wait for it at the same time.
-  std::array<std::jthread, 4> threads_;  // last: they use everything above
+  std::deque<std::pair<LayerId, UniqueFd>> roots_;  // guarded by mutex_
+  unsigned hurried_ = 0;                            // guarded by mutex_: who waits for one
+  std::jthread thread_;                             // last: it uses everything above
 };
 
 }  // namespace overlayd

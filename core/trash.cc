@@ -9,13 +9,6 @@
 
 namespace overlayd {
 
-namespace {
-
-/// Shorter than anybody notices, longer than the pause costs.
-constexpr std::chrono::milliseconds kAtATime{2};
-
-}  // namespace
-
 Trash::Trash(UniqueFd directory, Observer& observer)
     : directory_(std::move(directory)), observer_(observer) {
   thread_ = std::jthread([this](std::stop_token stop) { run(std::move(stop)); });
@@ -53,8 +46,7 @@ void Trash::run(std::stop_token stop) {
 }
 
 void Trash::empty(const std::stop_token& stop) {
-  const auto go_on = [&] { return keep_going(stop); };
-  resumed_ = Clock::now();
+  const auto go_on = [&] { return !stop.stop_requested(); };
   try {
     for (const sys::DirEntry& entry : sys::list_directory(directory_.get())) {
       if (!go_on()) return;
@@ -68,17 +60,6 @@ void Trash::empty(const std::stop_token& stop) {
   } catch (const std::exception& error) {
     observer_.note(NoteLevel::Warning, "cannot list the trash: " + std::string(error.what()));
   }
-}
-
-// Half of the time belongs to others.
-bool Trash::keep_going(const std::stop_token& stop) {
-  const auto worked = Clock::now() - resumed_;
-  if (worked >= kAtATime) {
-    std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, stop, worked, [] { return false; });
-    resumed_ = Clock::now();
-  }
-  return !stop.stop_requested();
 }
 
 }  // namespace overlayd

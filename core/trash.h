@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Trash: removal in two steps, a rename that counts and a deletion that takes its time. One
-// background thread deletes, with pauses: deletions take the journal and the directories' locks
-// from whoever makes files at the same time. What a stop leaves behind, the next start finds. Any
-// thread may call.
+// background thread deletes. What a stop leaves behind, the next start finds. Any thread may call.
 #pragma once
 
-#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -32,19 +29,15 @@ class Trash {
   bool take(int dirfd, const std::string& path);
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   void run(std::stop_token stop);
   void empty(const std::stop_token& stop);
-  bool keep_going(const std::stop_token& stop);
 
   UniqueFd directory_;
   Observer& observer_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  bool pending_ = true;        // guarded by mutex_
-  Clock::time_point resumed_;  // the thread's own
-  std::jthread thread_;        // last: it uses everything above
+  bool pending_ = true;  // guarded by mutex_
+  std::jthread thread_;  // last: it uses everything above
 };
 
 }  // namespace overlayd
