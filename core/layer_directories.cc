@@ -101,12 +101,16 @@ UniqueFd open_directory(int parent, const std::string& name) {
   return sys::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
-/// Making a directory changes the times of the one around it, which are the tar's business.
+/// Making a directory changes the times of the one around it, which are the tar's business. What it
+/// inherits of that one's ACLs goes: a layer has those that it was given.
 UniqueFd make_directory(int parent, const std::string& name) {
   const timespec around = sys::fstat(parent).st_mtim;
   if (!sys::mkdirat(parent, name, 0700)) throw SysError(EEXIST, "make directory " + quoted(name));
   set_mtime(parent, around);
-  return open_directory(parent, name);
+  UniqueFd made = open_directory(parent, name);
+  xattr::remove({made.get(), ""}, acl::kAccessXattr);
+  xattr::remove({made.get(), ""}, acl::kDefaultXattr);
+  return made;
 }
 
 void copy_xattrs(const MergedDir::Entry& from, int to) {

@@ -25,6 +25,13 @@ namespace {
 
 constexpr timespec kOld{12345, 678};
 
+// u::rwx u:7:r-x g::r-x m::r-x o::---
+const std::string kAcl(
+    "\2\0\0\0\1\0\7\0\xff\xff\xff\xff\2\0\5\0\7\0\0\0\4\0\5\0\xff\xff\xff\xff\20\0\5\0\xff\xff"
+    "\xff\xff"
+    "\40\0\0\0\xff\xff\xff\xff",
+    44);
+
 /// A lower layer with a directory of its own kind ("tmp", 1777, 5:6, an xattr), a symlinked one
 /// ("lib" to "usr/lib"), and an empty layer on it to extract into.
 struct OnALower : RootSandbox {
@@ -230,29 +237,35 @@ TEST_SUITE("layer_directories") {
     CHECK(sys::list_directory(layer.get()).size() == 2);  // a, tmp
   }
 
+  TEST_CASE_FIXTURE(OnALower, "directories that the tar leaves out do not inherit ACLs") {
+    xattr::set({lower.get(), "tmp"}, acl::kDefaultXattr, kAcl);
+    apply(TarBuilder().file("tmp/deep/f", "x").file("tmp/new/f", "x").end());
+    CHECK(xattr::get({layer.get(), "tmp"}, acl::kDefaultXattr) == kAcl);
+    for (const char* name : {"tmp/deep", "tmp/deep/f", "tmp/new", "tmp/new/f"}) {
+      CAPTURE(name);
+      CHECK(xattr::list({layer.get(), name}).empty());
+    }
+    CHECK(line("tmp/deep").starts_with("directory 0755 0:0"));
+    CHECK(line("tmp/new").starts_with("directory 0755 0:0"));
+  }
+
   TEST_CASE_FIXTURE(OnALower, "members do not inherit ACLs, they have those the tar gives them") {
-    // u::rwx u:7:r-x g::r-x m::r-x o::---
-    const std::string value(
-        "\2\0\0\0\1\0\7\0\xff\xff\xff\xff\2\0\5\0\7\0\0\0\4\0\5\0\xff\xff\xff\xff\20\0\5\0\xff\xff"
-        "\xff\xff"
-        "\40\0\0\0\xff\xff\xff\xff",
-        44);
     const std::string record = std::string("SCHILY.xattr.");
     apply(TarBuilder()
-              .pax({{record + acl::kDefaultXattr, value}})
+              .pax({{record + acl::kDefaultXattr, kAcl}})
               .header({.name = "d/", .type = '5', .mode = 0755})
               .file("d/plain", "x")
               .header({.name = "d/sub/", .type = '5', .mode = 0755})
-              .pax({{record + acl::kAccessXattr, value}})
+              .pax({{record + acl::kAccessXattr, kAcl}})
               .member({.name = "d/with", .mode = 0750}, "x")
               .file("d/sub/f", "x")
               .file("d/last", "x")
               .end());
-    CHECK(xattr::get({layer.get(), "d"}, acl::kDefaultXattr) == value);
+    CHECK(xattr::get({layer.get(), "d"}, acl::kDefaultXattr) == kAcl);
     CHECK(xattr::list({layer.get(), "d/plain"}).empty());
     CHECK(line("d/plain") == "file 0644 0:0 'x'");
     CHECK(xattr::list({layer.get(), "d/sub"}).empty());
-    CHECK(xattr::get({layer.get(), "d/with"}, acl::kAccessXattr) == value);
+    CHECK(xattr::get({layer.get(), "d/with"}, acl::kAccessXattr) == kAcl);
     CHECK(xattr::list({layer.get(), "d/last"}).empty());
     // The next tar meets the directory as it is.
     apply(TarBuilder().file("d/found", "x").header({.name = "d/", .type = '5'}).end());
