@@ -28,8 +28,7 @@
 namespace overlayd::test {
 namespace {
 
-const std::filesystem::path kCollection =
-    std::filesystem::path(__FILE__).parent_path().parent_path() / "data/tar";
+const std::filesystem::path kCollection = OVERLAYD_SOURCE_DIR "/tests/data/tar";
 constexpr std::string_view kOneWay = ", one way";
 constexpr char kTable[] = "expected.txt";
 constexpr size_t kMaxShownTree = 4000;
