@@ -33,6 +33,25 @@ int64_t base256(std::string_view bytes, const char* what) {
 
 }  // namespace
 
+// Some early writers took the bytes for signed.
+bool has_tar_checksum(std::string_view block) {
+  constexpr TarField kChecksum{148, 8, "checksum"};
+  if (block.size() < kTarBlock) return false;
+  std::string_view text = block.substr(kChecksum.offset, kChecksum.size);
+  text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  int64_t stated = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), stated, 8).ec != std::errc())
+    return false;
+  int64_t as_unsigned = 0, as_signed = 0;
+  for (size_t i = 0; i < kTarBlock; ++i) {
+    const bool own = i >= kChecksum.offset && i < kChecksum.offset + kChecksum.size;
+    const char byte = own ? ' ' : block[i];
+    as_unsigned += static_cast<unsigned char>(byte);
+    as_signed += static_cast<signed char>(byte);
+  }
+  return stated == as_unsigned || stated == as_signed;
+}
+
 // libarchive stops at the first byte that is no digit, and so takes anything for a number.
 int64_t tar_number(std::string_view block, const TarField& field) {
   std::string_view text = block.substr(field.offset, field.size);

@@ -43,6 +43,9 @@ inline bool is_zero(std::string_view bytes) { return bytes.find_first_not_of('\0
 /// Rounded up to whole blocks.
 inline size_t padded(size_t size) { return (size + kTarBlock - 1) / kTarBlock * kTarBlock; }
 
+/// Whether `block` is a whole block with the checksum of a header. Throws nothing.
+bool has_tar_checksum(std::string_view block);
+
 /// Octal, or base 256 where the first byte is 0x80 or 0xff.
 int64_t tar_number(std::string_view block, const TarField& field);
 

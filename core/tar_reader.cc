@@ -48,7 +48,9 @@ constexpr Compression kCompressions[] = {
     {"\x28\xb5\x2f\xfd", "zstd"},
 };
 
+// A tar begins with a name, which may look like anything, but then the block has its checksum.
 void refuse_compressed(std::string_view start) {
+  if (has_tar_checksum(start)) return;
   for (const Compression& compression : kCompressions) {
     if (start.starts_with(compression.magic)) {
       refuse_tar(std::string("the stream is ") + compression.name +

@@ -233,6 +233,13 @@ TEST_SUITE("tar reader") {
                                                              {"user.twice", "second"}});
   }
 
+  TEST_CASE("a first name may look like a compressed stream") {
+    for (const std::string magic : {"\x1f\x8b\x08", "BZh91AY", "\x28\xb5\x2f\xfd"}) {
+      CAPTURE(magic);
+      CHECK(read_one(TarBuilder().file(magic + "-file", "x").end()).name == magic + "-file");
+    }
+  }
+
   TEST_CASE("other PAX keys and global headers change nothing") {
     TarBuilder tar;
     tar.pax({{"comment", "0123abc"}, {"uid", "7"}}, 'g')
