@@ -13,19 +13,12 @@
 
 #include "core/error.h"
 #include "core/tar_reader.h"
+#include "tests/support/hex.h"
 
 namespace overlayd {
 namespace {
 
-std::string hex(std::string_view bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (const char byte : bytes) {
-    const auto value = static_cast<unsigned char>(byte);
-    out += {kDigits[value >> 4], kDigits[value & 15]};
-  }
-  return out;
-}
+using test::hex;
 
 std::string list(const std::string& archive) {
   StringSource source(archive);

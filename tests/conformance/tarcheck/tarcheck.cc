@@ -16,26 +16,18 @@
 #include "core/error.h"
 #include "core/tar_reader.h"
 #include "core/tar_writer.h"
+#include "tests/support/hex.h"
 #include "tests/support/tar_builder.h"
 
 namespace overlayd {
 namespace {
 
+using test::hex;
 using test::TarBuilder;
 
 constexpr size_t kEntries = 30'000;
 constexpr size_t kArchives = 40'000;
 constexpr size_t kBlock = 512;
-
-std::string hex(std::string_view bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (const char byte : bytes) {
-    const auto value = static_cast<unsigned char>(byte);
-    out += {kDigits[value >> 4], kDigits[value & 15]};
-  }
-  return out;
-}
 
 class Random {
  public:

@@ -44,7 +44,15 @@ fix_times() ( # DIRECTORY SECONDS
   find "$1" -name 'd*' -print0 | xargs -0 -r touch --no-dereference --date "@$2"
 )
 
-idle() { docker run --detach --network none --name "$1" --stop-signal KILL "$2" sleep 100000 >/dev/null; }
+# What a container has done becomes an image, and is written down.
+commit_as() { # CONTAINER IMAGE FIRST-LAYER
+  docker stop "$1" >/dev/null
+  record_container "$1" "$1"
+  docker commit "$1" "$2" >/dev/null
+  record_image "$2" "$2" "$3"
+  docker rm "$1" >/dev/null
+}
+
 digest() { sha256sum <"$1" | sed 's/^\([0-9a-f]*\).*/sha256:\1/'; }
 
 # --- an import
@@ -61,26 +69,18 @@ same "an imported layer has the digest of its tar" "$(digest "$SCRATCH/base.tar"
 record_image base base
 
 # --- added by a container
-idle add base
+run_idle add base
 make_everything "$(inside add)/added"
 fix_times "$(inside add)/added" 1000000000
-docker stop add >/dev/null
-record_container add add
-docker commit add added >/dev/null
-record_image added added 2
-docker rm add >/dev/null
+commit_as add added 2
 
-idle special added
+run_idle special added
 make_special "$(inside special)/special2"
 fix_times "$(inside special)/special2" 1050000000
-docker stop special >/dev/null
-record_container special special
-docker commit special special >/dev/null
-record_image special special 3
-docker rm special >/dev/null
+commit_as special special 3
 
 # --- changed by a container, with nothing deleted: a deletion always has its time from the clock
-idle change special
+run_idle change special
 (
   cd "$(inside change)/added" || exit
   echo more >>plain && chmod 0600 owner && chown 5:6 empty && ln big big2
@@ -90,14 +90,10 @@ idle change special
   chmod 0700 . && truncate --size 5M sparse
 )
 fix_times "$(inside change)/added" 1100000000
-docker stop change >/dev/null
-record_container change change
-docker commit change changed >/dev/null
-record_image changed changed 4
-docker rm change >/dev/null
+commit_as change changed 4
 
 # --- deleted and replaced
-idle delete changed
+run_idle delete changed
 (
   cd "$(inside delete)/added" || exit
   rm plain link fifo hard && rm -r doomed && mv hard3 hard4
@@ -112,11 +108,7 @@ idle delete changed
 )
 fix_times "$(inside delete)/added" 1200000000
 fix_times "$(inside delete)/special2" 1200000000
-docker stop delete >/dev/null
-record_container delete delete
-docker commit delete deleted >/dev/null
-record_image deleted deleted 5
-docker rm delete >/dev/null
+commit_as delete deleted 5
 
 # --- the same by builders, from a context of fixed times
 for builder in classic_build buildkit_build; do
