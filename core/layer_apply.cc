@@ -185,7 +185,7 @@ class Extractor {
       const struct stat info = sys::fstatat(directory, entry.name);
       if (whiteout::is_whiteout(info)) sys::unlinkat(directory, entry.name, 0);
       if (!S_ISDIR(info.st_mode)) continue;
-      const UniqueFd inside = open_directory(directory, entry.name);
+      const UniqueFd inside = sys::open_directory(directory, entry.name);
       if (!whiteout::is_opaque({inside.get(), ""})) drop_whiteouts(inside.get());
     }
     set_times(directory, ".", mtime);
@@ -196,7 +196,7 @@ class Extractor {
     UniqueFd above;
     while (!is_root(directory)) {
       if (whiteout::is_opaque({directory, ""})) return true;
-      above = open_directory(directory, "..");
+      above = sys::open_directory(directory, "..");
       directory = above.get();
     }
     return false;
@@ -204,17 +204,13 @@ class Extractor {
 
   bool is_root(int directory) const { return is_same_file(directory, ".", sys::fstat(root_)); }
 
-  static UniqueFd open_directory(int dirfd, const std::string& name) {
-    return sys::openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  }
-
   // A whiteout is about the layers below only: what the same tar has made of that name stays, and a
   // directory no longer shows what is under it (OCI image specification, layer.md, "Whiteouts").
   void make_whiteout(int parent, const std::string& name, const TarEntry& entry) {
     if (const auto made = sys::try_fstatat(parent, name); made && !whiteout::is_whiteout(*made)) {
       if (S_ISDIR(made->st_mode)) {
         check_opaque_name(name);
-        make_opaque(open_directory(parent, name).get());
+        make_opaque(sys::open_directory(parent, name).get());
       }
       return;
     }

@@ -97,17 +97,13 @@ void set_times(int fd, const std::array<timespec, 2>& times) {
 
 void set_mtime(int fd, const timespec& mtime) { set_times(fd, {timespec{0, UTIME_OMIT}, mtime}); }
 
-UniqueFd open_directory(int parent, const std::string& name) {
-  return sys::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-}
-
 /// Making a directory changes the times of the one around it, which are the tar's business. What it
 /// inherits of that one's ACLs goes: a layer has those that it was given.
 UniqueFd make_directory(int parent, const std::string& name) {
   const timespec around = sys::fstat(parent).st_mtim;
   if (!sys::mkdirat(parent, name, 0700)) throw SysError(EEXIST, "make directory " + quoted(name));
   set_mtime(parent, around);
-  UniqueFd made = open_directory(parent, name);
+  UniqueFd made = sys::open_directory(parent, name);
   xattr::remove({made.get(), ""}, acl::kAccessXattr);
   xattr::remove({made.get(), ""}, acl::kDefaultXattr);
   return made;
@@ -175,7 +171,7 @@ LayerDirectories::Open LayerDirectories::as_it_is(Step step) const {
 }
 
 void LayerDirectories::add(const std::string& name, const Given& given) {
-  Open made{.fd = open_directory(open_.front().fd.get(), name),
+  Open made{.fd = sys::open_directory(open_.front().fd.get(), name),
             .path = path_below(open_.front().path, name),
             .times = {given.mtime, given.mtime},  // layer tars carry no atime
             .has_default_acl = given.has_default_acl,
@@ -278,7 +274,7 @@ std::optional<LayerDirectories::Step> LayerDirectories::step(const Step& at,
 }
 
 LayerDirectories::Step LayerDirectories::step_into_own(const Step& at, const std::string& name) {
-  Step next{open_directory(at.own.get(), name), nullptr};
+  Step next{sys::open_directory(at.own.get(), name), nullptr};
   if (!at.lower || whiteout::is_opaque({next.own.get(), ""})) return next;
   const auto below = at.lower->find(name);
   if (below && below->is_directory()) {

@@ -16,7 +16,7 @@ constexpr mode_t kPrivateMode = 0700;
 
 UniqueFd make_directory(int dirfd, const std::string& name, mode_t mode, uid_t uid, gid_t gid) {
   if (!sys::mkdirat(dirfd, name, mode)) return {};
-  UniqueFd fd = sys::openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  UniqueFd fd = sys::open_directory(dirfd, name);
   sys::fchown(fd.get(), uid, gid);
   return fd;
 }

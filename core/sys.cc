@@ -54,6 +54,10 @@ UniqueFd try_openat(int dirfd, const std::string& path, int flags) {
   return fd;
 }
 
+UniqueFd open_directory(int dirfd, const std::string& path) {
+  return openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
 UniqueFd open_path_dir(int dirfd, const std::string& path) {
   return openat(dirfd, path, O_PATH | O_DIRECTORY);
 }

@@ -25,6 +25,8 @@ namespace overlayd::sys {
 UniqueFd openat(int dirfd, const std::string& path, int flags, mode_t mode = 0);
 /// An empty owner when there is no such file.
 UniqueFd try_openat(int dirfd, const std::string& path, int flags);
+/// A directory to read and to work in, never through a symlink in the last component.
+UniqueFd open_directory(int dirfd, const std::string& path);
 /// A handle on a directory itself, for use as dirfd and for fstat; not readable.
 UniqueFd open_path_dir(int dirfd, const std::string& path);
 
