@@ -133,13 +133,14 @@ def chart(results):
             what += f" ({case['case'][-3:]})"
         end = y + bar * len(bars)
         body.append(f'<text x="{left - 8}" y="{(y + end) / 2 + 4:.1f}" text-anchor="end">{what}</text>')
+        at = scale(case["times"]) if "times" in case else None
         for i, (colour, ratio) in enumerate(bars):
-            top = y + i * bar
-            body.append(f'<rect x="{left}" y="{top}" width="{scale(ratio) - left:.1f}" height="{bar - 1}" '
+            top, right = y + i * bar, scale(ratio)
+            label = at if at and right <= at < right + 30 else right  # not under the tick
+            body.append(f'<rect x="{left}" y="{top}" width="{right - left:.1f}" height="{bar - 1}" '
                         f'fill="{colour}"/>'
-                        f'<text x="{scale(ratio) + 4:.1f}" y="{top + bar - 1}" font-size="9">{number(ratio)}</text>')
-        if "times" in case:
-            at = scale(case["times"])
+                        f'<text x="{label + 4:.1f}" y="{top + bar - 1}" font-size="9">{number(ratio)}</text>')
+        if at:
             body.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y - 3}" y2="{end + 2}" '
                         'stroke="black" stroke-width="2"/>')
         y = end + gap
