@@ -14,16 +14,19 @@ constexpr mode_t kLayerMode = 0710;    // container root may pass through, by gr
 constexpr mode_t kContentMode = 0755;  // becomes the root directory of containers
 constexpr mode_t kPrivateMode = 0700;
 
+// Of a new inode, owner and mode are changed only if they differ: a look is cheaper than a change.
+
 UniqueFd make_directory(int dirfd, const std::string& name, mode_t mode, uid_t uid, gid_t gid) {
   if (!sys::mkdirat(dirfd, name, mode)) return {};
   UniqueFd fd = sys::open_directory(dirfd, name);
-  sys::fchown(fd.get(), uid, gid);
+  const struct stat made = sys::fstat(fd.get());
+  if (made.st_uid != uid || made.st_gid != gid) sys::fchown(fd.get(), uid, gid);
   return fd;
 }
 
 void write_new_file(int dirfd, const std::string& name, std::string_view content, mode_t mode) {
   const UniqueFd fd = sys::openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
-  sys::fchmod(fd.get(), mode);
+  if ((sys::fstat(fd.get()).st_mode & 07777) != mode) sys::fchmod(fd.get(), mode);
   sys::write_full(fd.get(), std::as_bytes(std::span(content.data(), content.size())));
 }
 

@@ -67,7 +67,9 @@ bool mkdirat(int dirfd, const std::string& path, mode_t mode) {
     if (errno == EEXIST) return false;
     throw_errno("make directory", path);
   }
-  // The umask may have taken bits away, and mkdir ignores set-id bits.
+  // The umask may have taken bits away, mkdir ignores set-id bits, and a parent may hand some down.
+  // Looking costs less than a change of the inode, which goes through the journal.
+  if ((fstatat(dirfd, path).st_mode & 07777) == mode) return true;
   if (::fchmodat(dirfd, path.c_str(), mode, 0) != 0) throw_errno("set the mode of", path);
   return true;
 }

@@ -42,6 +42,13 @@ TEST_SUITE("sys") {
     CHECK(mode_of(dir, "f") == 0666);
   }
 
+  TEST_CASE("a directory takes no set-group-id bit from its parent") {
+    const TempDir dir;
+    CHECK(sys::mkdirat(dir.fd(), "parent", 02755));
+    CHECK(sys::mkdirat(dir.fd(), "parent/child", 0755));
+    CHECK(mode_of(dir, "parent/child") == 0755);
+  }
+
   TEST_CASE("making a directory that exists changes nothing") {
     const TempDir dir;
     CHECK(sys::mkdirat(dir.fd(), "d", 0700));
