@@ -82,6 +82,7 @@ void WriteBehind::Impl::hand_over() {
   if (error) std::rethrow_exception(error);
   waiting = std::exchange(filling, std::exchange(spare, {}));
   filling.clear();
+  lock.unlock();  // whom notify_all wakes needs it
   changed.notify_all();
 }
 
