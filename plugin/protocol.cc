@@ -218,16 +218,22 @@ std::string encode(const MetadataReply& reply) {
 }
 
 std::string encode(const ChangesReply& reply) {
-  std::string text = "{\"Changes\":[";
+  constexpr std::string_view kBegin = "{\"Changes\":[",
+                             kPath = "{\"Path\":", kKind = ",\"Kind\":", kEnd = "]}\n";
+  size_t room = kBegin.size() + kEnd.size();
+  for (const Change& change : reply.changes)
+    room += kPath.size() + change.path.size() + kKind.size() + sizeof("\"\"0},");
+  std::string text(kBegin);
+  text.reserve(room);
   for (const Change& change : reply.changes) {
     if (&change != &reply.changes.front()) text += ',';
-    text += "{\"Path\":";
+    text += kPath;
     append_string(text, change.path);
-    text += ",\"Kind\":";
+    text += kKind;
     text += std::to_string(static_cast<int>(change.kind));
     text += '}';
   }
-  return text + "]}\n";
+  return text.append(kEnd);
 }
 
 std::string encode(const InitRequest& request) {
