@@ -5,12 +5,15 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <map>
-#include <set>
 #include <string>
 #include <unordered_set>
+#include <utility>
 
 #include "core/capability.h"
+#include "core/directory_walk.h"
 #include "core/error.h"
 #include "core/layer_xattrs.h"
 #include "core/sys.h"
@@ -139,8 +142,10 @@ class TarExport {
     return out;
   }
 
-  void add_xattrs(TarEntry& out, xattr::At file) const {
-    for (const std::string& name : xattr::list(file)) {
+  void add_xattrs(TarEntry& out, xattr::At file) const { add_xattrs(out, file, xattr::list(file)); }
+
+  void add_xattrs(TarEntry& out, xattr::At file, const std::vector<std::string>& names) const {
+    for (const std::string& name : names) {
       if (name == whiteout::kMetacopyXattr) {
         throw Error(
             ErrorKind::Unsupported,
@@ -167,7 +172,7 @@ class TarExport {
 
   void write_directory(const std::string& path, const MergedDir& directory) {
     TarEntry out = header(path + "/", sys::fstat(directory.nearest()));
-    add_xattrs(out, {directory.nearest(), ""});
+    add_xattrs(out, {directory.nearest(), ""}, directory.nearest_xattrs());
     begin(out);
     if (!directory.opaque() || !is_relative()) return;
     TarEntry marker;
@@ -244,6 +249,11 @@ class TarExport {
 
 // -------------------------------------------------------------------------------------- changes
 
+// All paths of the changes have a slash in front, which is no part of the name.
+void check_change_length(const std::string& path) {
+  with_context([&] { return quoted(path); }, [&] { check_length(path.size() - 1); });
+}
+
 bool same_mtime(const timespec& a, const timespec& b) {
   if (a.tv_sec != b.tv_sec) return false;
   // Tars carry whole seconds, so a side without nanoseconds may be the other after a round trip.
@@ -274,41 +284,58 @@ class ChangeList {
     const size_t before = changes_.size();
     cut_off = cut_off || upper.opaque();
     std::unordered_set<std::string> upper_names;
-    for (const Entry& entry : upper.list()) {
+    std::vector<Entry> new_directories;
+    for (const Entry& entry : upper.list(sys::Order::AsStored)) {
       if (cut_off && parent && !entry.is_whiteout()) upper_names.insert(entry.name());
-      compare_entry(prefix + entry.name(), upper, entry, parent, cut_off);
+      const bool is_new = compare_entry(prefix + entry.name(), upper, entry, parent, cut_off);
+      if (is_new && entry.is_directory()) new_directories.push_back(entry);
     }
+    if (!new_directories.empty()) new_directories_.run(upper, new_directories, prefix);
     if (cut_off && parent) add_hidden(prefix, upper_names, *parent);
     return changes_.size() != before;
   }
 
   std::vector<Change> take() {
-    std::sort(changes_.begin(), changes_.end(),
-              [](const Change& a, const Change& b) { return a.path < b.path; });
+    for (auto& added : added_) std::ranges::move(added, std::back_inserter(changes_));
+    std::ranges::sort(changes_, {}, &Change::path);
     return std::move(changes_);
   }
 
  private:
-  void compare_entry(const std::string& path, const MergedDir& upper, const Entry& entry,
+  // True when it is nothing but new: what is in it remains to be added.
+  bool compare_entry(const std::string& path, const MergedDir& upper, const Entry& entry,
                      const OptionalDir& parent, bool cut_off) {
-    with_context([&] { return quoted(path); },
-                 [&] { check_length(path.size() - 1); });  // "/" is no part of it
+    check_change_length(path);
     const std::optional<Entry> below = parent ? parent->find(entry.name()) : std::nullopt;
     if (entry.is_whiteout()) {
       // Where everything is hidden anyway, add_hidden finds it.
       if (below && !cut_off) changes_.push_back({path, ChangeKind::Delete});
-      return;
+      return false;
     }
     // What is new need not be looked at. What has vanished was deleted.
-    if (below && entry.try_info() == nullptr) return;
-    const bool changed = !below || !same(entry, *below);
-    const ChangeKind kind = below ? ChangeKind::Modify : ChangeKind::Add;
+    if (below && entry.try_info() == nullptr) return false;
+    if (!below) {
+      changes_.push_back({path, ChangeKind::Add});
+      return true;
+    }
+    const bool changed = !same(entry, *below);
     const bool changed_inside =
         entry.is_directory() &&
         compare(path + "/", upper.open(entry),
-                below && below->is_directory() ? OptionalDir(parent->open(*below)) : std::nullopt,
-                cut_off);
-    if (changed || changed_inside) changes_.push_back({path, kind});
+                below->is_directory() ? OptionalDir(parent->open(*below)) : std::nullopt, cut_off);
+    if (changed || changed_inside) changes_.push_back({path, ChangeKind::Modify});
+    return false;
+  }
+
+  // All of a directory that the parent does not have is new.
+  void add_new(const DirectoryWalk::Visited& directory) {
+    for (const Entry& entry : directory.list) {
+      std::string path = directory.prefix + entry.name();
+      check_change_length(path);
+      if (!entry.is_whiteout()) {
+        added_[directory.thread].push_back({std::move(path), ChangeKind::Add});
+      }
+    }
   }
 
   // What the parent has in a directory where the layer hides it all, and the layer has not.
@@ -321,26 +348,41 @@ class ChangeList {
   }
 
   std::vector<Change> changes_;
+  std::array<std::vector<Change>, DirectoryWalk::kThreads> added_;
+  DirectoryWalk new_directories_{[this](const auto& directory) { add_new(directory); }};
 };
 
 // ----------------------------------------------------------------------------------------- size
 
 class SizeSum {
  public:
-  void add_tree(const MergedDir& directory, size_t depth = 0) {
-    if (depth > kMaxTarName / 2) {  // deeper than the longest path
+  void add_directory(const DirectoryWalk::Visited& directory) {
+    if (directory.depth > kMaxTarName / 2) {  // deeper than the longest path
       throw Error(ErrorKind::Unsupported,
                   "directories are nested deeper than a layer tar can name");
     }
-    for (const Entry& entry : directory.list()) {
-      if (entry.is_directory()) {
-        add_tree(directory.open(entry), depth + 1);
-      } else if (const struct stat* const info = entry.try_info()) {
-        if (info->st_nlink < 2 || seen_.insert(inode_of(*info)).second) add(info->st_size);
+    for (const Entry& entry : directory.list) {
+      if (entry.is_directory()) continue;
+      const struct stat* const info = entry.try_info();
+      if (info == nullptr) continue;
+      if (info->st_nlink < 2) {
+        add(info->st_size);
+      } else {
+        linked_.emplace(inode_of(*info), info->st_size);
       }
     }
   }
-  int64_t total() const { return total_; }
+
+  // What the other has found elsewhere in the same layers.
+  void merge(SizeSum other) {
+    add(other.total_);
+    linked_.merge(other.linked_);
+  }
+
+  int64_t total() {
+    for (const auto& [inode, size] : std::exchange(linked_, {})) add(size);
+    return total_;
+  }
 
  private:
   // Holes take no room, so a few files are enough.
@@ -350,7 +392,7 @@ class SizeSum {
     total_ += size;
   }
 
-  std::set<Inode> seen_;
+  std::map<Inode, int64_t> linked_;  // have several names, each of which may come up
   int64_t total_ = 0;
 };
 
@@ -375,9 +417,12 @@ std::vector<Change> list_changes(const DiffSource& source) {
 }
 
 int64_t measure(const DiffSource& source) {
-  SizeSum sum;
-  sum.add_tree(source.upper);
-  return sum.total();
+  std::array<SizeSum, DirectoryWalk::kThreads> sums;
+  DirectoryWalk walk(
+      [&](const auto& directory) { sums[directory.thread].add_directory(directory); });
+  walk.run(source.upper, "");
+  sums[0].merge(std::move(sums[1]));
+  return sums[0].total();
 }
 
 }  // namespace overlayd

@@ -6,8 +6,9 @@
 // docs/layers.md.
 //
 // The layers may change while they are read (a running container). Objects that vanish between
-// being listed and being read are an error in the tar: it would be silently incomplete. One thread
-// uses a DiffSource; the descriptors keep the layers readable when they are unmounted.
+// being listed and being read are an error in the tar: it would be silently incomplete. A
+// DiffSource is used by one call at a time; the descriptors keep the layers readable when they are
+// unmounted.
 #pragma once
 
 #include <cstdint>

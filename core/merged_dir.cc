@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/sys.h"
 #include "core/whiteout.h"
+#include "core/xattr.h"
 
 namespace overlayd {
 
@@ -42,12 +43,14 @@ const struct stat* MergedDir::Entry::try_info() const {
   return info_ ? &*info_ : nullptr;
 }
 
-std::vector<MergedDir::Entry> MergedDir::list() const {
+std::vector<MergedDir::Entry> MergedDir::list(sys::Order order) const {
   std::vector<Entry> entries;
   std::unordered_set<std::string> seen;
   for (size_t layer = 0; layer < column_.size(); ++layer) {
     const int dirfd = column_[layer].get();
-    for (sys::DirEntry& found : sys::list_directory(dirfd)) {
+    std::vector<sys::DirEntry> listed = sys::list_directory(dirfd, order);
+    entries.reserve(entries.size() + listed.size());
+    for (sys::DirEntry& found : listed) {
       if (column_.size() > 1 && !seen.insert(found.name).second) continue;
       if (found.type != DT_UNKNOWN) {
         entries.emplace_back(std::move(found.name), dirfd, layer, DTTOIF(found.type));
@@ -56,7 +59,7 @@ std::vector<MergedDir::Entry> MergedDir::list() const {
       }
     }
   }
-  if (column_.size() > 1) {
+  if (column_.size() > 1 && order == sys::Order::ByName) {
     std::sort(entries.begin(), entries.end(),
               [](const Entry& a, const Entry& b) { return a.name() < b.name(); });
   }
@@ -76,23 +79,28 @@ std::optional<MergedDir::Entry> MergedDir::find(const std::string& name) const {
 
 MergedDir MergedDir::open(const Entry& directory) const {
   const std::string& name = directory.name();
-  std::vector<UniqueFd> column;
+  MergedDir inside({}, false);
   for (size_t layer = directory.layer(); layer < column_.size(); ++layer) {
     const int dirfd = column_[layer].get();
-    UniqueFd inside(::openat(dirfd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!inside && errno == ENOENT) continue;
-    if (!inside && !column.empty() && (errno == ENOTDIR || errno == ELOOP))
-      return MergedDir(std::move(column), true);
-    if (!inside) throw_errno("open directory", name);
-    const bool opaque = with_context([&] { return quoted(name); },
-                                     [&] {
-                                       return whiteout::is_opaque({inside.get(), ""});
-                                     });
-    column.push_back(std::move(inside));
-    if (opaque) return MergedDir(std::move(column), true);
+    UniqueFd fd(::openat(dirfd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd && errno == ENOENT) continue;
+    if (!fd && !inside.column_.empty() && (errno == ENOTDIR || errno == ELOOP)) {
+      inside.opaque_ = true;
+      return inside;
+    }
+    if (!fd) throw_errno("open directory", name);
+    with_context([&] { return quoted(name); }, [&] { inside.add(std::move(fd)); });
+    if (inside.opaque_) return inside;
   }
-  if (column.empty()) throw SysError(ENOENT, "open directory " + quoted(name));
-  return MergedDir(std::move(column), false);
+  if (inside.column_.empty()) throw SysError(ENOENT, "open directory " + quoted(name));
+  return inside;
+}
+
+void MergedDir::add(UniqueFd fd) {
+  std::vector<std::string> xattrs = xattr::list({fd.get(), ""});
+  opaque_ = whiteout::is_opaque({fd.get(), ""}, xattrs);
+  if (column_.empty()) nearest_xattrs_ = std::move(xattrs);
+  column_.push_back(std::move(fd));
 }
 
 }  // namespace overlayd

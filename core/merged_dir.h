@@ -8,8 +8,8 @@
 // counts; directories of one name merge downwards until an opaque directory, a whiteout or a
 // non-directory ends the column.
 //
-// A MergedDir holds one open descriptor per contributing layer. One thread uses it; several may
-// walk the same layers.
+// A MergedDir holds one open descriptor per contributing layer. One thread lists it, any may find
+// and open in it; several may walk the same layers.
 #pragma once
 
 #include <sys/stat.h>
@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "core/sys.h"
 #include "core/unique_fd.h"
 
 namespace overlayd {
@@ -57,8 +58,8 @@ class MergedDir {
     mutable std::optional<struct stat> info_;
   };
 
-  /// The nearest object of each name, whiteouts included, sorted by name bytes.
-  std::vector<Entry> list() const;
+  /// The nearest object of each name, whiteouts included, sorted by name bytes if at all.
+  std::vector<Entry> list(sys::Order order = sys::Order::ByName) const;
 
   /// The nearest object of that name; nullopt when no layer has it or a whiteout hides it.
   std::optional<Entry> find(const std::string& name) const;
@@ -69,6 +70,9 @@ class MergedDir {
   /// The nearest layer's directory, open for reading.
   int nearest() const { return column_.front().get(); }
 
+  /// The names of its extended attributes when it was opened; none of a root.
+  const std::vector<std::string>& nearest_xattrs() const { return nearest_xattrs_; }
+
   /// True when this directory hides whatever lies below the stack at its place: one of its layers
   /// has it opaque, or something other than a directory underneath. Roots never are.
   bool opaque() const { return opaque_; }
@@ -76,7 +80,10 @@ class MergedDir {
  private:
   MergedDir(std::vector<UniqueFd> column, bool opaque);
 
+  void add(UniqueFd fd);
+
   std::vector<UniqueFd> column_;
+  std::vector<std::string> nearest_xattrs_;
   bool opaque_ = false;
 };
 

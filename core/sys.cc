@@ -199,7 +199,7 @@ void write_file_atomically(int dirfd, const std::string& path, std::string_view 
   undo.dismiss();
 }
 
-std::vector<DirEntry> list_directory(int dirfd) {
+std::vector<DirEntry> list_directory(int dirfd, Order order) {
   UniqueFd reopened;
   if (::lseek(dirfd, 0, SEEK_SET) != 0) {
     reopened = reopen_for_listing(dirfd);
@@ -218,8 +218,7 @@ std::vector<DirEntry> list_directory(int dirfd) {
       if (name != "." && name != "..") entries.push_back({std::string(name), entry->d_type});
     }
   }
-  std::sort(entries.begin(), entries.end(),
-            [](const DirEntry& a, const DirEntry& b) { return a.name < b.name; });
+  if (order == Order::ByName) std::ranges::sort(entries, {}, &DirEntry::name);
   return entries;
 }
 

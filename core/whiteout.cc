@@ -29,10 +29,13 @@ void make(int dirfd, const std::string& name) {
 void set_opaque(xattr::At directory) { xattr::set(directory, kOpaqueXattr, "y"); }
 
 bool is_opaque(xattr::At directory) {
-  // One call tells about all attributes; nearly every directory has none.
-  const auto names = xattr::list(directory);
+  // One call tells about all attributes.
+  return is_opaque(directory, xattr::list(directory));
+}
+
+bool is_opaque(xattr::At directory, const std::vector<std::string>& xattrs) {
   const auto has = [&](const char* name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
+    return std::ranges::find(xattrs, name) != xattrs.end();
   };
   if (has(kRedirectXattr)) {
     throw Error(

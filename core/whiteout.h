@@ -15,6 +15,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/xattr.h"
 
@@ -59,5 +60,7 @@ void set_opaque(xattr::At directory);
 /// What a directory of a layer says about itself. Throws Error(Unsupported) for a directory that
 /// was renamed under redirect_dir=on: its content lies elsewhere, and native diffs would lose it.
 bool is_opaque(xattr::At directory);
+/// The same for who has its list of attributes, which nearly every directory has none of.
+bool is_opaque(xattr::At directory, const std::vector<std::string>& xattrs);
 
 }  // namespace overlayd::whiteout
