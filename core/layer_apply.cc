@@ -251,9 +251,10 @@ class Extractor {
   void make_file(int parent, const std::string& name, const TarEntry& entry) {
     UniqueFd fd;
     make(parent, name, [&] {
-      fd = UniqueFd(::openat(parent, name.c_str(),
-                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                             first_mode(entry)));
+      fd = UniqueFd(sys::retry_eintr([&] {
+        return ::openat(parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                        first_mode(entry));
+      }));
       return static_cast<bool>(fd);
     });
     uint64_t end = 0;
@@ -262,9 +263,8 @@ class Extractor {
       end = data->offset + data->bytes.size();
     }
     // A sparse file may end in a hole.
-    if (end < entry.size && ::ftruncate(fd.get(), static_cast<off_t>(entry.size)) != 0) {
-      throw_errno("set the size of", name);
-    }
+    const auto extend = [&] { return ::ftruncate(fd.get(), static_cast<off_t>(entry.size)); };
+    if (end < entry.size && sys::retry_eintr(extend) != 0) throw_errno("set the size of", name);
     set_owner_and_mode(parent, name, entry, Origin::New);
     set_times(fd.get(), to_timespec(entry.mtime));
     add_size(entry.size);

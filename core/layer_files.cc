@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/layout.h"
+#include "core/scope_exit.h"
 #include "core/sys.h"
 
 namespace overlayd {
@@ -18,9 +19,11 @@ constexpr mode_t kPrivateMode = 0700;
 
 UniqueFd make_directory(int dirfd, const std::string& name, mode_t mode, uid_t uid, gid_t gid) {
   if (!sys::mkdirat(dirfd, name, mode)) return {};
+  ScopeExit unmake([&] { ::unlinkat(dirfd, name.c_str(), AT_REMOVEDIR); });
   UniqueFd fd = sys::open_directory(dirfd, name);
   const struct stat made = sys::fstat(fd.get());
   if (made.st_uid != uid || made.st_gid != gid) sys::fchown(fd.get(), uid, gid);
+  unmake.dismiss();
   return fd;
 }
 

@@ -82,7 +82,9 @@ MergedDir MergedDir::open(const Entry& directory) const {
   MergedDir inside({}, false);
   for (size_t layer = directory.layer(); layer < column_.size(); ++layer) {
     const int dirfd = column_[layer].get();
-    UniqueFd fd(::openat(dirfd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    UniqueFd fd(sys::retry_eintr([&] {
+      return ::openat(dirfd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    }));
     if (!fd && errno == ENOENT) continue;
     if (!fd && !inside.column_.empty() && (errno == ENOTDIR || errno == ELOOP)) {
       inside.opaque_ = true;

@@ -21,15 +21,6 @@
 namespace overlayd::sys {
 namespace {
 
-template <typename Call>
-auto retry_eintr(Call call) {
-  decltype(call()) result;
-  do {
-    result = call();
-  } while (result < 0 && errno == EINTR);
-  return result;
-}
-
 bool is_absence(int errnum) { return errnum == ENOENT || errnum == ENOTDIR; }
 
 // A directory that may be listed, from any descriptor of it, without crossing into another mount.
@@ -67,10 +58,14 @@ bool mkdirat(int dirfd, const std::string& path, mode_t mode) {
     if (errno == EEXIST) return false;
     throw_errno("make directory", path);
   }
+  ScopeExit unmake([&] { ::unlinkat(dirfd, path.c_str(), AT_REMOVEDIR); });
   // The umask may have taken bits away, mkdir ignores set-id bits, and a parent may hand some down.
   // Looking costs less than a change of the inode, which goes through the journal.
-  if ((fstatat(dirfd, path).st_mode & 07777) == mode) return true;
-  if (::fchmodat(dirfd, path.c_str(), mode, 0) != 0) throw_errno("set the mode of", path);
+  const bool is_right = (fstatat(dirfd, path).st_mode & 07777) == mode;
+  if (!is_right && ::fchmodat(dirfd, path.c_str(), mode, 0) != 0) {
+    throw_errno("set the mode of", path);
+  }
+  unmake.dismiss();
   return true;
 }
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <cerrno>
 #include <functional>
 #include <optional>
 #include <span>
@@ -21,6 +22,16 @@
 #include "core/unique_fd.h"
 
 namespace overlayd::sys {
+
+/// Makes `call` until it is not interrupted. close(2) is not for this.
+template <typename Call>
+auto retry_eintr(Call call) {
+  decltype(call()) result;
+  do {
+    result = call();
+  } while (result < 0 && errno == EINTR);
+  return result;
+}
 
 UniqueFd openat(int dirfd, const std::string& path, int flags, mode_t mode = 0);
 /// An empty owner when there is no such file.
