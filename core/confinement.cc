@@ -8,7 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
 
 #include "core/error.h"
@@ -23,9 +25,14 @@ constexpr uint64_t kAccessTruncate = uint64_t{1} << 14;  // ABI 3, Linux 6.2
 constexpr uint64_t kAccessAbi1 = (uint64_t{1} << 13) - 1;
 constexpr uint64_t kAccessRefer = uint64_t{1} << 13;  // ABI 2, Linux 5.19
 
-int landlock_abi() noexcept {
-  return static_cast<int>(
-      ::syscall(SYS_landlock_create_ruleset, nullptr, size_t{0}, LANDLOCK_CREATE_RULESET_VERSION));
+// 0: this kernel has none, or it is off. Any other error is no reason to go unconfined.
+int landlock_abi() {
+  const long abi =
+      ::syscall(SYS_landlock_create_ruleset, nullptr, size_t{0}, LANDLOCK_CREATE_RULESET_VERSION);
+  if (abi < 0 && errno != ENOSYS && errno != EOPNOTSUPP) {
+    throw_errno([] { return "ask for the version of Landlock"; });
+  }
+  return static_cast<int>(std::max(abi, 0L));
 }
 
 // Every right that this kernel can take away.
@@ -104,7 +111,7 @@ void drop_umask() {
 
 }  // namespace
 
-Confinement available_confinement() noexcept {
+Confinement available_confinement() {
   return landlock_abi() >= 2 ? Confinement::Landlocked : Confinement::CapsOnly;
 }
 

@@ -16,7 +16,7 @@ enum class Confinement {
 };
 
 /// What run_confined will do on this kernel. Cheap; any thread.
-Confinement available_confinement() noexcept;
+Confinement available_confinement();
 
 /// Runs `work` in a thread of its own that may make, change and remove files only below the
 /// directory `root`, read files only there and below `readable`, a directory too (open files work
