@@ -224,7 +224,7 @@ OverlaySupport probe_overlay(int scratch_dirfd, MountMethod wanted) {
   const std::string filesystem = filesystem_name(scratch_dirfd);
   check_not_overlayfs(filesystem);
   remove_probe(scratch_dirfd);
-  const ScopeExit undo([&] {
+  ScopeExit undo([&] {
     try {
       remove_probe(scratch_dirfd);
     } catch (const Error&) {
@@ -237,6 +237,9 @@ OverlaySupport probe_overlay(int scratch_dirfd, MountMethod wanted) {
   check_device_nodes(probe.get(), filesystem);
   const OverlaySupport support = first_that_mounts(probe.get(), wanted, filesystem);
   check_behaviour(probe.get());
+  undo.dismiss();
+  // Must not fail unseen: what stayed mounted would go into the trash with staging, and stay there.
+  remove_probe(scratch_dirfd);
   return support;
 }
 
