@@ -65,6 +65,18 @@ void for_each_in_parallel(size_t count, const std::function<void(size_t)>& work)
   for (std::future<void>& other : running) other.get();
 }
 
+/// Whether an error is about the file, and not about what this process may have.
+bool tells_of_damage(int errnum) {
+  switch (errnum) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOSPC:
+    case EDQUOT: return false;
+    default: return true;
+  }
+}
+
 // nullopt also for what is no symlink.
 std::optional<std::string> target_of_link(int dirfd, const std::string& path) {
   try {
@@ -113,6 +125,9 @@ class TreeBuilder {
       auto record = read_layer(home_, id);
       if (!record) return std::nullopt;
       return Found{.record = *std::move(record), .damage = {}};
+    } catch (const SysError& error) {
+      if (!tells_of_damage(error.errnum())) throw;
+      return Found{.record = {}, .damage = error.what()};
     } catch (const Error& error) {
       return Found{.record = {}, .damage = error.what()};
     }
