@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <span>
@@ -37,6 +38,9 @@ std::map<LayerId, unsigned> MountLedger::load() const {
     try {
       const auto text = sys::try_read_file(directory_.get(), entry.name, kRecordSize);
       if (text) counts.emplace(LayerId::parse(entry.name), parse_count(*text));
+    } catch (const SysError& error) {
+      // Forgetting a holder takes a container's root away.
+      if (error.errnum() != EISDIR && error.errnum() != ELOOP && error.errnum() != ENXIO) throw;
     } catch (const Error&) {
       // Not written by us. It tells nothing, and is no reason not to start.
     }
