@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <system_error>
 
 #include "core/confinement.h"
 #include "core/error.h"
@@ -34,6 +35,11 @@ namespace {
 
 /// How long remove() waits for an ApplyDiff on the layer to notice that its sender is gone.
 constexpr std::chrono::seconds kFillingPatience{10};
+
+/// For certain.
+bool is_absent(int dirfd, const std::string& path) {
+  return ::faccessat(dirfd, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
+}
 
 std::string layer_name(const LayerId& id) { return "layer " + quoted(id.str()); }
 
@@ -76,7 +82,8 @@ class OverlayLayerStore final : public LayerStore {
   // Creating.
   bool adopt_child(Layer& parent);
   void disown_child(Layer& parent, bool marked);
-  void publish(const LayerId& id, const std::string& staged, const std::string& link);
+  void publish(const LayerId& id, const std::string& staged);
+  void forget_removed(const LayerPtr& layer) noexcept;
 
   // Mounting; all with the layer's lock held.
   UniqueFd visible_home() const;
@@ -266,12 +273,13 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
   }
   const std::string link = layout::random_link();
   const std::string staged = std::string(layout::kStagingDirectory) + "/" + layout::random_name();
-  ScopeExit unstage([&] {
+  const std::string* made = &staged;
+  ScopeExit unmake([&] {
     try {
-      trash_->take(home_.get(), staged);
+      trash_->take(home_.get(), *made);
     } catch (const Error& error) {
       observer_.note(NoteLevel::Warning,
-                     "left a staged layer behind: " + std::string(error.what()));
+                     "left a layer half made behind: " + std::string(error.what()));
     }
   });
   LayerRecord record;
@@ -283,10 +291,14 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
   ScopeExit disown([&] {
     if (parent) disown_child(*parent, marked);
   });
-  publish(id, staged, link);  // commit point
-  unstage.dismiss();
-  disown.dismiss();
+  sys::symlinkat(layout::link_target(id), home_.get(), layout::link_path(link));
+  ScopeExit unlink([&] { ::unlinkat(home_.get(), layout::link_path(link).c_str(), 0); });
+  publish(id, staged);  // commit point, unless there is no memory left to know of it
+  made = &id.str();
   table_.insert(std::make_shared<Layer>(id, link, parent));
+  unmake.dismiss();
+  unlink.dismiss();
+  disown.dismiss();
 }
 
 // From here on the parent is read-only and cannot be removed. True when that is new to it.
@@ -312,17 +324,13 @@ void OverlayLayerStore::disown_child(Layer& parent, bool marked) {
   }
 }
 
-void OverlayLayerStore::publish(const LayerId& id, const std::string& staged,
-                                const std::string& link) {
-  sys::symlinkat(layout::link_target(id), home_.get(), layout::link_path(link));
-  ScopeExit unlink([&] { ::unlinkat(home_.get(), layout::link_path(link).c_str(), 0); });
+void OverlayLayerStore::publish(const LayerId& id, const std::string& staged) {
   try {
     sys::renameat(home_.get(), staged, home_.get(), id.str(), RENAME_NOREPLACE);
   } catch (const SysError& error) {
     if (error.errnum() != EEXIST) throw;
     throw Error(ErrorKind::AlreadyExists, layer_name(id) + " exists already");
   }
-  unlink.dismiss();
 }
 
 void OverlayLayerStore::remove(const LayerId& id) {
@@ -345,11 +353,20 @@ void OverlayLayerStore::remove(const LayerId& id) {
     trash_->take(home_.get(), id.str());  // commit point
     layer->removed = true;
   }
+  forget_removed(layer);
+}
+
+// The layer is gone whatever happens here; a link that stays is removed at the next start.
+void OverlayLayerStore::forget_removed(const LayerPtr& layer) noexcept {
   table_.erase(layer);
-  if (!layer->link.empty()) sys::unlinkat(home_.get(), layout::link_path(layer->link), 0);
   if (layer->parent) {
     const Lock lock(layer->parent->mutex);
     --layer->parent->children;
+  }
+  try {
+    if (!layer->link.empty()) sys::unlinkat(home_.get(), layout::link_path(layer->link), 0);
+  } catch (const std::exception& error) {
+    observer_.note(NoteLevel::Warning, "left a link behind: " + std::string(error.what()));
   }
 }
 
@@ -465,14 +482,15 @@ void OverlayLayerStore::put(const LayerId& id) {
     home = visible_home();
     notice_foreign_unmount(*layer, home.get());
   }
-  if (layer->holders > 0) --layer->holders;
+  const unsigned left = layer->holders > 0 ? layer->holders - 1 : 0;
   if (!layer->mounted) {
-    if (layer->holders == 0) layer->writers.end();
-  } else if (layer->holders > 0) {
-    ledger_.record(id, layer->holders);
+    if (left == 0) layer->writers.end();
+  } else if (left > 0) {
+    ledger_.record(id, left);
   } else {
     release_unheld(*layer, home.get());
   }
+  layer->holders = left;  // not before: who gets an error has given nothing back
 }
 
 // Counts can be wrong (a Put too many, a ledger lost); a process that has the layer as its root
@@ -719,8 +737,14 @@ void OverlayLayerStore::begin_filling(Layer& layer, const LayerId* parent) {
   if (!sys::list_directory(open_content(layer).get()).empty()) {
     throw Error(ErrorKind::InvalidArgument, name + " has content already");
   }
-  make_content_directory(home_.get(), layout::in_layer(layer.id, layout::kPartial), owner_);
-  layer.filling = layer.unfinished = true;
+  layer.unfinished = true;
+  try {
+    make_content_directory(home_.get(), layout::in_layer(layer.id, layout::kPartial), owner_);
+  } catch (...) {
+    layer.unfinished = !is_absent(home_.get(), layout::in_layer(layer.id, layout::kPartial));
+    throw;
+  }
+  layer.filling = true;
 }
 
 void OverlayLayerStore::finish_filling(Layer& layer, int64_t size) {
@@ -756,7 +780,11 @@ void OverlayLayerStore::abandon_filling(Layer& layer) noexcept {
 std::unique_ptr<LayerStore> LayerStore::open(StoreConfig config, Observer& observer) {
   const std::string home = config.home.string();
   return with_context("open the store in " + quoted(home), [&] {
-    return std::make_unique<OverlayLayerStore>(std::move(config), observer);
+    try {
+      return std::make_unique<OverlayLayerStore>(std::move(config), observer);
+    } catch (const std::system_error& error) {
+      throw SysError(error.code().value(), "start a thread");
+    }
   });
 }
 

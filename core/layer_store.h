@@ -88,6 +88,7 @@ class LayerStore {
 
   /// Unmounts the layer if it is mounted, and removes it: it is gone when this returns, its space
   /// comes back in the background. An unknown id is a success. Busy: other layers lie on this one.
+  /// After an error the layer is there, but may be unmounted.
   virtual void remove(const LayerId& id) = 0;
 
   /// The absolute path of the layer's file system, mounted if it needs to be; counted until put().
@@ -108,7 +109,8 @@ class LayerStore {
   /// another.
   virtual bool idle() const = 0;
 
-  /// Unmounts layers that are mounted although nobody holds them. Held ones stay.
+  /// Unmounts layers that are mounted although nobody holds them. Held ones stay. An error leaves
+  /// those behind it mounted.
   virtual void cleanup() = 0;
 
   /// The layer relative to `parent`: its direct parent, any other ancestor, or null for the whole
