@@ -132,13 +132,21 @@ LayerDirectories::LayerDirectories(int root, const IdMaps& maps, OpenLower open_
 
 int LayerDirectories::enter(const std::string& path) {
   if (std::exchange(stale_, false)) leave();
-  if (open_.empty() || path != path_) {
-    auto next = find_open(path);
-    if (next == open_.end()) next = open(path);
-    open_.splice(open_.begin(), open_, next);
-    path_ = path;
+  if (added_ && added_->as.path == path) {
+    go_to(open_added(), path);
+  } else {
+    pass_over_added();
+    if (open_.empty() || path != path_) {
+      const auto next = find_open(path);
+      go_to(next == open_.end() ? open(path) : next, path);
+    }
   }
   return open_.front().fd.get();
+}
+
+void LayerDirectories::go_to(OpenList::iterator next, const std::string& path) {
+  open_.splice(open_.begin(), open_, next);
+  path_ = path;
 }
 
 // A path without symlinks, if it is found: `path` may have some.
@@ -150,8 +158,27 @@ LayerDirectories::OpenList::iterator LayerDirectories::open(const std::string& p
   auto end = find_own(path);
   if (!end) end = walk(path, lower_root(), Missing::Make);
   if (const auto known = find_open(end->path); known != open_.end()) return known;
+  return keep(as_it_is(*std::move(end)));
+}
+
+LayerDirectories::OpenList::iterator LayerDirectories::open_added() {
+  Added added = *std::exchange(added_, std::nullopt);
+  added.as.fd = sys::open_directory(open_.front().fd.get(), added.name);
+  return keep(std::move(added.as));
+}
+
+void LayerDirectories::pass_over_added() {
+  if (!added_) return;
+  const Added added = *std::exchange(added_, std::nullopt);
+  if (::utimensat(open_.front().fd.get(), added.name.c_str(), added.as.times.data(),
+                  AT_SYMLINK_NOFOLLOW) != 0) {
+    throw_errno("set the times of", added.name);
+  }
+}
+
+LayerDirectories::OpenList::iterator LayerDirectories::keep(Open directory) {
   if (open_.size() == kMaxOpen) close_oldest();
-  return open_.insert(open_.begin(), as_it_is(*std::move(end)));
+  return open_.insert(open_.begin(), std::move(directory));
 }
 
 void LayerDirectories::close_oldest() {
@@ -171,15 +198,14 @@ LayerDirectories::Open LayerDirectories::as_it_is(Step step) const {
 }
 
 void LayerDirectories::add(const std::string& name, const Given& given) {
-  Open made{.fd = sys::open_directory(open_.front().fd.get(), name),
-            .path = path_below(open_.front().path, name),
-            .times = {given.mtime, given.mtime},  // layer tars carry no atime
-            .has_default_acl = given.has_default_acl,
-            .gid = given.gid,
-            .is_set_gid = given.is_set_gid};
-  if (const auto old = find_open(made.path); old != open_.end()) open_.erase(old);
-  if (open_.size() == kMaxOpen) close_oldest();
-  open_.insert(std::next(open_.begin()), std::move(made));
+  added_ = Added{.name = name,
+                 .as = {.fd = {},
+                        .path = path_below(open_.front().path, name),
+                        .times = {given.mtime, given.mtime},  // layer tars carry no atime
+                        .has_default_acl = given.has_default_acl,
+                        .gid = given.gid,
+                        .is_set_gid = given.is_set_gid}};
+  if (const auto old = find_open(added_->as.path); old != open_.end()) open_.erase(old);
 }
 
 void LayerDirectories::check_name(std::string_view name) const {
@@ -187,6 +213,7 @@ void LayerDirectories::check_name(std::string_view name) const {
 }
 
 void LayerDirectories::leave() {
+  pass_over_added();
   while (!open_.empty()) close_oldest();
 }
 

@@ -51,7 +51,7 @@ class LayerDirectories {
     timespec mtime;
   };
   /// To be called when the directory `name` in the current one was made or changed to be as
-  /// `given`, but for its times: those are set when it is left.
+  /// `given`, but for its times: those are set when it is left for another than itself.
   void add(const std::string& name, const Given& given);
 
   /// Leaves all directories: their times are what the tar has said, or what they were before.
@@ -95,12 +95,23 @@ class LayerDirectories {
   };
   using OpenList = std::list<Open>;
 
+  /// What add() told of, in the current directory. It is opened if the tar goes on in it, as tars
+  /// do; else nothing is in it.
+  struct Added {
+    std::string name;
+    Open as;  // without a descriptor
+  };
+
   /// What to do about a directory that the layer has not: make it, whatever is below; make it only
   /// if there is one below; or go no further.
   enum class Missing { Make, Refuse, Stop };
 
+  void go_to(OpenList::iterator next, const std::string& path);
   OpenList::iterator find_open(const std::string& path);
   OpenList::iterator open(const std::string& path);
+  OpenList::iterator open_added();
+  void pass_over_added();
+  OpenList::iterator keep(Open directory);
   void close_oldest();
   Open as_it_is(Step step) const;
   std::optional<Step> find_own(const std::string& path);
@@ -122,6 +133,7 @@ class LayerDirectories {
   const gid_t gid_;
   OpenList open_;     // the current one first, the others by last use
   std::string path_;  // of the current one, as the tar has it
+  std::optional<Added> added_;
   bool stale_ = false;
   UniqueFd found_;
 };
