@@ -338,12 +338,16 @@ class Extractor {
       bad("hard link to " + quoted(entry.link_name) + ", which is not in this layer");
     }
     if (S_ISDIR(info->st_mode)) bad("hard link to the directory " + quoted(entry.link_name));
+    const auto link = [&] {
+      return ::linkat(*target_parent, target.name.c_str(), parent, name.c_str(), 0) == 0;
+    };
+    if (link()) return;
+    if (errno != EEXIST) throw_errno("make hard link", name);
     if (is_same_file(parent, name, *info)) return;
     clear(parent, name);
-    if (::linkat(*target_parent, target.name.c_str(), parent, name.c_str(), 0) != 0) {
-      if (errno == ENOENT) bad("hard link to something in the directory that it replaces");
-      throw_errno("make hard link", name);
-    }
+    if (link()) return;
+    if (errno == ENOENT) bad("hard link to something in the directory that it replaces");
+    throw_errno("make hard link", name);
   }
 
   static bool is_same_file(int dirfd, const std::string& name, const struct stat& other) {
@@ -391,7 +395,8 @@ class Extractor {
     const bool has_acls = is_new && directory_.has_default_acl() && entry.type != TarType::Symlink;
     if (has_acls) drop_acls(parent, name);
     for (const auto& [attribute, value] : entry.xattrs) set_xattr(parent, name, attribute, value);
-    const bool has_mode = is_owner && !has_acls && entry.xattrs.empty() && !became_set_gid(entry) &&
+    // A new object has the permissions that it was made with: chown clears set-id bits only.
+    const bool has_mode = is_new && !has_acls && entry.xattrs.empty() && !became_set_gid(entry) &&
                           entry.mode == first_mode(entry);
     if (entry.type == TarType::Symlink || has_mode) return;
     if (::fchmodat(parent, name.c_str(), entry.mode, 0) != 0) throw_errno("set the mode of", name);
