@@ -31,7 +31,8 @@ size_t fill_iovecs(std::span<const std::span<const std::byte>> parts, size_t ski
 
 }  // namespace
 
-SocketIo::SocketIo(int fd) : fd_(fd), in_(kBufferSize) {}
+SocketIo::SocketIo(int fd)
+    : fd_(fd), in_(std::make_unique_for_overwrite<std::byte[]>(kReceiveSize)) {}
 
 bool SocketIo::wait_readable(int stop_fd) {
   if (in_begin_ < in_end_) return true;
@@ -44,19 +45,19 @@ bool SocketIo::wait_readable(int stop_fd) {
   } while (ready < 0 && errno == EINTR);
   if (ready < 0 || fds[1].revents != 0) return false;
   in_begin_ = 0;
-  in_end_ = receive(in_);
+  in_end_ = receive({in_.get(), kReceiveSize});
   return in_end_ > 0;
 }
 
 size_t SocketIo::read(std::span<std::byte> buffer) {
   if (in_begin_ == in_end_) {
     if (!flush()) return 0;
-    if (buffer.size() >= kBufferSize) return receive(buffer);
+    if (buffer.size() >= kReceiveSize) return receive(buffer);
     in_begin_ = 0;
-    in_end_ = receive(in_);
+    in_end_ = receive({in_.get(), kReceiveSize});
   }
   const size_t count = std::min(buffer.size(), in_end_ - in_begin_);
-  if (count > 0) std::memcpy(buffer.data(), in_.data() + in_begin_, count);
+  if (count > 0) std::memcpy(buffer.data(), in_.get() + in_begin_, count);
   in_begin_ += count;
   return count;
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -17,8 +18,11 @@ namespace overlayd {
 
 class SocketIo {
  public:
-  /// Room for a tar's usual 32 KiB writes twice over; larger reads and writes pass the buffers by.
+  /// Room for a tar's usual 32 KiB writes twice over; larger writes pass the buffer by.
   static constexpr size_t kBufferSize = 64 * 1024;
+  /// More than a socket holds by default: what is there is received at once. Larger reads pass the
+  /// buffer by.
+  static constexpr size_t kReceiveSize = 256 * 1024;
 
   /// `fd` stays the caller's and must outlive this.
   explicit SocketIo(int fd);
@@ -43,7 +47,7 @@ class SocketIo {
   void buffer(std::span<const std::byte> bytes);
 
   int fd_;
-  std::vector<std::byte> in_;
+  std::unique_ptr<std::byte[]> in_;  ///< memory that nothing was received into costs nothing
   size_t in_begin_ = 0;
   size_t in_end_ = 0;
   std::vector<std::byte> out_;  ///< grows up to kBufferSize
