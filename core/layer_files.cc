@@ -33,56 +33,40 @@ void write_new_file(int dirfd, const std::string& name, std::string_view content
   sys::write_full(fd.get(), std::as_bytes(std::span(content.data(), content.size())));
 }
 
-/// What a layer's directory holds, of the names that say something.
-struct Contents {
-  bool diff = false, link = false, lower = false, committed = false, partial = false, size = false;
-};
-
-Contents list_contents(int layer) {
-  Contents found;
-  const std::pair<const char*, bool&> names[] = {
-      {layout::kDiff, found.diff},       {layout::kLink, found.link},
-      {layout::kLower, found.lower},     {layout::kCommitted, found.committed},
-      {layout::kPartial, found.partial}, {layout::kSize, found.size},
-  };
-  for (const sys::DirEntry& entry : sys::list_directory(layer)) {
-    for (const auto& [name, is_there] : names) is_there = is_there || entry.name == name;
-  }
-  return found;
-}
-
-std::optional<int64_t> read_size(int layer, bool committed) {
-  if (!committed) {
-    sys::unlinkat(layer, layout::kSize, 0);
-    return std::nullopt;
-  }
+// Something longer than `limit` is nothing of ours, and no more use than an empty file.
+std::string read_small_file(int layer, const char* name, size_t limit) {
   try {
-    return layout::parse_size(sys::read_file(layer, layout::kSize, layout::kMaxSizeFile));
+    return sys::read_file(layer, name, limit);
+  } catch (const SysError&) {
+    throw;
   } catch (const Error&) {
-    return std::nullopt;  // not ours; it can be counted again
+    return {};
   }
 }
 
 }  // namespace
 
-std::optional<LayerRecord> read_layer(int home, const LayerId& id) {
+std::optional<LayerContents> read_layer(int home, const LayerId& id) {
   const UniqueFd layer = sys::openat(home, id.str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  const Contents found = list_contents(layer.get());
-  if (!found.diff && !found.link) return std::nullopt;
-  if (!found.diff) throw Error(ErrorKind::Corrupt, "it has no 'diff' directory");
-  LayerRecord record;
-  record.link = sys::try_read_file(layer.get(), layout::kLink, layout::kLinkLength).value_or("");
-  if (!layout::is_link(record.link)) {
-    throw Error(ErrorKind::Corrupt, "its 'link' file is missing or damaged");
+  LayerContents found;
+  bool link = false, lower = false;
+  const std::pair<const char*, bool&> names[] = {
+      {layout::kDiff, found.diff},       {layout::kLink, link},
+      {layout::kLower, lower},           {layout::kWork, found.work},
+      {layout::kMerged, found.merged},   {layout::kCommitted, found.committed},
+      {layout::kPartial, found.partial}, {layout::kSize, found.has_size},
+  };
+  for (const sys::DirEntry& entry : sys::list_directory(layer.get())) {
+    for (const auto& [name, is_there] : names) is_there = is_there || entry.name == name;
   }
-  if (found.lower) {
-    const std::string lower = sys::read_file(layer.get(), layout::kLower, layout::kMaxLowerFile);
-    record.lowers = layout::parse_lower(lower);
+  if (!found.diff && !link) return std::nullopt;
+  if (link) found.link = read_small_file(layer.get(), layout::kLink, layout::kLinkLength);
+  if (lower) found.lower = read_small_file(layer.get(), layout::kLower, layout::kMaxLowerFile);
+  if (found.has_size) {
+    found.size =
+        layout::parse_size(read_small_file(layer.get(), layout::kSize, layout::kMaxSizeFile));
   }
-  record.committed = found.committed;
-  record.partial = found.partial;
-  if (found.size) record.size = read_size(layer.get(), found.committed);
-  return record;
+  return found;
 }
 
 void stage_layer(int home, const std::string& directory, const LayerRecord& record,

@@ -32,10 +32,17 @@ struct LayerOwner {
   gid_t root_gid = 0;
 };
 
-/// Reads <id>/… below `home`; nullopt for a directory that is no layer. A `size` whose layer is not
-/// committed is removed: nobody knows what was written since. Error(Corrupt) says which file is
-/// damaged and how; Error(NotFound) when there is no such directory.
-std::optional<LayerRecord> read_layer(int home, const LayerId& id);
+/// What lies in a layer's directory, whatever state it is in.
+struct LayerContents {
+  bool diff = false, work = false, merged = false, committed = false, partial = false;
+  bool has_size = false;
+  std::optional<std::string> link, lower;  ///< as they are; empty when they are too long to be ours
+  std::optional<int64_t> size;             ///< nullopt also when what is there is not whole
+};
+
+/// Reads <id>/… below `home`, and changes nothing; nullopt for a directory that is no layer.
+/// SysError when something cannot be read.
+std::optional<LayerContents> read_layer(int home, const LayerId& id);
 
 /// Makes a complete empty layer as <home>/<directory>, somewhere outside the layers' own names.
 /// Leaves what it made on failure: staging is swept by its owner.

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -240,12 +241,15 @@ StoreStatus OverlayLayerStore::status() const {
                      .mount_method = overlay_.method,
                      .max_lowers = overlay_.max_lowers,
                      .layers = 0,
-                     .mounted = 0};
+                     .mounted = 0,
+                     .damaged = {}};
   for (const LayerPtr& layer : table_.all()) {
     const Lock lock(layer->mutex);
     ++status.layers;
     if (layer->mounted) ++status.mounted;
+    if (!layer->damage.empty()) status.damaged.push_back(layer->id.str());
   }
+  std::ranges::sort(status.damaged);
   return status;
 }
 

@@ -54,6 +54,7 @@ struct StoreStatus {
   size_t max_lowers = 0;                         ///< layers that may lie below one layer
   size_t layers = 0;
   size_t mounted = 0;
+  std::vector<std::string> damaged;  ///< ids of the layers that can only be removed, sorted
 };
 
 /// A layer's content about to leave as a tar. Made by LayerStore::diff, which has done everything

@@ -20,9 +20,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/layer_files.h"
 #include "core/layer_id.h"
 #include "core/observer.h"
+#include "core/store_survey.h"
 
 namespace overlayd {
 
@@ -81,7 +81,7 @@ struct Layer {
 
 class LayerTable {
  public:
-  /// Reads every layer below `home`, mends the links in l/, and notes what it mended or could not.
+  /// Surveys `home`, mends what core/store_survey.h can, and notes what it mended or could not.
   void load(int home, Observer& observer);
 
   std::shared_ptr<Layer> find(const LayerId& id) const;
@@ -94,6 +94,9 @@ class LayerTable {
   size_t size() const;
 
  private:
+  static std::shared_ptr<Layer> make_layer(const SurveyedLayer& found,
+                                           std::shared_ptr<Layer> parent);
+
   mutable std::shared_mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<Layer>> layers_;  // by id; guarded by mutex_
 };

@@ -57,15 +57,23 @@ std::string format_lower(const std::vector<std::string>& links) {
 }
 
 std::vector<std::string> parse_lower(std::string_view text) {
-  std::vector<std::string> links;
   if (text.empty()) throw Error(ErrorKind::Corrupt, "the 'lower' file is empty");
+  std::vector<std::string> links = parse_torn_lower(text);
+  const size_t parsed = links.size() * (kLinkLength + 3);  // each with its "l/" and a ':'
+  if (parsed == text.size() + 1) return links;
+  const std::string_view rest = text.substr(std::min(parsed, text.size()));
+  throw Error(
+      ErrorKind::Corrupt,
+      "the 'lower' file names " + quoted(rest.substr(0, rest.find(':'))) + ", which is no link");
+}
+
+std::vector<std::string> parse_torn_lower(std::string_view text) {
+  std::vector<std::string> links;
+  text = text.substr(0, text.find('\0'));  // what was not written reads as zeros
   for (size_t start = 0, end = 0; end < text.size(); start = end + 1) {
     end = std::min(text.find(':', start), text.size());
     const std::string_view item = text.substr(start, end - start);
-    if (!item.starts_with("l/") || !is_link(item.substr(2))) {
-      throw Error(ErrorKind::Corrupt,
-                  "the 'lower' file names " + quoted(item) + ", which is no link");
-    }
+    if (!item.starts_with("l/") || !is_link(item.substr(2))) break;
     links.emplace_back(item.substr(2));
   }
   return links;

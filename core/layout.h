@@ -82,6 +82,8 @@ std::string_view id_in_link_target(std::string_view target);
 /// The text of a `lower` file, and back. parse throws Error(Corrupt) saying what is wrong with it.
 std::string format_lower(const std::vector<std::string>& links);
 std::vector<std::string> parse_lower(std::string_view text);
+/// The links at the front of what may be only the beginning of a `lower` file.
+std::vector<std::string> parse_torn_lower(std::string_view text);
 
 /// The text of a `size` file, and back; nullopt for what was not written to its end.
 std::string format_size(int64_t size);

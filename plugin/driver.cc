@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/driver.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <string>
@@ -22,6 +23,15 @@ std::string joined(const std::vector<std::filesystem::path>& paths) {
     if (!all.empty()) all += ':';
     all += path.native();
   }
+  return all;
+}
+
+// "2: a, b"; the first few by name.
+std::string listed(const std::vector<std::string>& ids) {
+  constexpr size_t kMost = 4;
+  std::string all = std::to_string(ids.size());
+  for (size_t i = 0; i < std::min(ids.size(), kMost); ++i) all += (i == 0 ? ": " : ", ") + ids[i];
+  if (ids.size() > kMost) all += ", …";
   return all;
 }
 
@@ -192,7 +202,8 @@ StatusReply Driver::status() {
            {"Mount API", std::string(to_string(status.mount_method))},
            {"Layer Limit", std::to_string(status.max_lowers)},
            {"Layers", std::to_string(status.layers)},
-           {"Mounted Layers", std::to_string(status.mounted)}}};
+           {"Mounted Layers", std::to_string(status.mounted)},
+           {"Damaged Layers", listed(status.damaged)}}};
 }
 
 MetadataReply Driver::metadata(const LayerRequest& request) {

@@ -390,6 +390,26 @@ TEST_SUITE("layer_store") {
     remove_everything();
   }
 
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "what is damaged is counted and the rest is served") {
+    create_with("base", "", "f", "x");
+    create("middle", "base");
+    create("top", "middle");
+    create("other", "base");
+    close();
+    // Its link file could be restored; its content could not.
+    sys::remove_tree(home().get(), "middle/diff");
+    sys::unlinkat(home().get(), "other/link", 0);
+    open();
+    CHECK(store->status().damaged == std::vector<std::string>{"middle", "top"});
+    CHECK(store->status().layers == 4);
+    CHECK(error([&] { get("top"); }).starts_with("corrupt"));
+    CHECK(content_of(AT_FDCWD, get("other") + "/f") == "x");
+    put("other");
+    create("next", "other");
+    remove_everything();
+    CHECK(store->status().damaged.empty());
+  }
+
   // -------------------------------------------------------------------------------------- get, put
 
   TEST_CASE_FIXTURE(LayerStoreSandbox, "a layer stays mounted at one path until the last put") {

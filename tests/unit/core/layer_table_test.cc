@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include <doctest/doctest.h>
 
 #include "core/error.h"
+#include "core/layer_files.h"
 #include "core/layout.h"
 #include "core/sys.h"
 #include "tests/support/temp_dir.h"
@@ -41,7 +43,12 @@ struct Home {
     directory(id + "/diff");
     dir.write(id + "/link", link(letter));
     link_to(letter, "../" + id + "/diff");
+    letters[letter] = id;
     if (lowers.empty()) return;
+    const auto parent = letters.find(lowers.front());
+    if (parent != letters.end() && sys::try_fstatat(dir.fd(), parent->second)) {
+      dir.write(parent->second + "/committed", "");
+    }
     std::vector<std::string> links;
     for (const char lower : lowers) links.push_back(link(lower));
     dir.write(id + "/lower", layout::format_lower(links));
@@ -78,6 +85,7 @@ struct Home {
   test::TempDir dir;
   Notes notes;
   LayerTable table;
+  std::map<char, std::string> letters;  ///< whose link is which
 };
 
 struct Chain : Home {
@@ -97,7 +105,6 @@ TEST_SUITE("layer_table") {
   }
 
   TEST_CASE_FIXTURE(Chain, "a healthy store is loaded as the tree it is") {
-    dir.write("base/committed", "");
     load();
     CHECK(notes.text.empty());
     CHECK(healthy() == "base middle other top");
@@ -112,7 +119,8 @@ TEST_SUITE("layer_table") {
     CHECK(table.find("base")->children == 2);
     CHECK(table.find("base")->parent == nullptr);
     CHECK(table.find("base")->committed);
-    CHECK(!table.find("middle")->committed);
+    CHECK(table.find("middle")->committed);
+    CHECK(!top->committed);
     CHECK(!top->unfinished);
     CHECK(!top->mounted);
     CHECK(top->holders == 0);
@@ -133,12 +141,11 @@ TEST_SUITE("layer_table") {
   }
 
   TEST_CASE_FIXTURE(Chain, "a recorded size counts only whole and for a committed layer") {
-    for (const char* id : {"base", "middle"}) dir.write(std::string(id) + "/committed", "");
     dir.write("base/size", "4711\n");
     dir.write("middle/size", "47");
     dir.write("top/size", "4711\n");
     load();
-    CHECK(notes.text.empty());
+    CHECK(notes.text == "info: removed the outdated size of layer 'top'\n");
     CHECK(table.find("base")->size == 4711);
     CHECK(!table.find("middle")->size);
     CHECK(!table.find("top")->size);
@@ -158,6 +165,7 @@ TEST_SUITE("layer_table") {
   TEST_CASE_FIXTURE(Home, "a store of many layers is loaded as well") {
     constexpr size_t kMany = 1000;
     layer("base", 'A');
+    dir.write("base/committed", "");
     for (size_t i = 0; i < kMany; ++i) {
       const std::string id = "layer" + std::to_string(i);
       directory(id);
@@ -178,14 +186,6 @@ TEST_SUITE("layer_table") {
       std::string content;
       const char* says;
     } const cases[] = {
-        {"middle/link", "", "'link' file is missing or damaged"},
-        {"middle/link", link('B').substr(1), "'link' file is missing or damaged"},
-        {"middle/link", link('b'), "'link' file is missing or damaged"},
-        {"middle/link", link('B') + "\n", "'link' is longer than 26 bytes"},
-        {"middle/link", std::string(5000, 'B'), "'link' is longer than 26 bytes"},
-        {"middle/lower", "", "'lower' file is empty"},
-        {"middle/lower", "l/" + link('A').substr(2), "which is no link"},
-        {"middle/lower", std::string(layout::kMaxLowerFile + 1, 'l'), "'lower' is longer than"},
         {"middle/lower", "l/" + link('Z'), "is not there"},
         {"middle/lower", "l/" + link('A') + ":l/" + link('D'), "contradicts its parent's"},
         {"middle/lower", "l/" + link('B'), "circle"},
@@ -208,11 +208,155 @@ TEST_SUITE("layer_table") {
     }
   }
 
-  TEST_CASE_FIXTURE(Chain, "a layer without its link file keeps its symlink") {
+  TEST_CASE_FIXTURE(Chain, "a lost link file is restored from l/") {
+    const std::string damaged[] = {"",
+                                   link('B').substr(1),
+                                   link('b'),
+                                   link('C'),
+                                   std::string(26, '\0'),
+                                   link('B') + "\n",
+                                   std::string(5000, 'B')};
+    for (const std::string& content : damaged) {
+      CAPTURE(content);
+      dir.write("middle/link", content);
+      load();
+      CHECK(healthy() == "base middle other top");
+      CHECK(dir.read("middle/link") == link('B'));
+      CHECK(target('B') == "../middle/diff");
+      CHECK(target('C') == "../top/diff");
+    }
     sys::unlinkat(dir.fd(), "middle/link", 0);
     load();
-    CHECK(damage("middle").find("'link' file is missing") != std::string::npos);
+    CHECK(notes.text == "info: restored the 'link' file of layer 'middle'\n");
+    CHECK(dir.read("middle/link") == link('B'));
+    load();
+    CHECK(notes.text.empty());
+  }
+
+  TEST_CASE_FIXTURE(Chain, "of several links to a layer the one that others mean is its own") {
+    sys::unlinkat(dir.fd(), "middle/link", 0);
+    link_to('X', "../middle/diff");
+    link_to('2', "../middle/diff");
+    load();
+    CHECK(dir.read("middle/link") == link('B'));
+    CHECK(healthy() == "base middle other top");
+    CHECK(target('X').empty());
+    CHECK(target('2').empty());
+  }
+
+  TEST_CASE_FIXTURE(Chain, "a link file without any trace in l/ is not made up") {
+    sys::unlinkat(dir.fd(), "middle/link", 0);
+    sys::unlinkat(dir.fd(), layout::link_path(link('B')), 0);
+    load();
+    CHECK(damage("middle") == "its 'link' file is missing or damaged");
+    CHECK(healthy() == "base other");
+    CHECK(!sys::try_fstatat(dir.fd(), "middle/link"));
+  }
+
+  TEST_CASE_FIXTURE(Chain, "traces that contradict each other are all kept") {
+    sys::unlinkat(dir.fd(), "middle/link", 0);
+    layer("second", 'E', "FA");  // means another link of middle's
+    link_to('F', "../middle/diff");
+    load();
+    CHECK(healthy() == "base other");
     CHECK(target('B') == "../middle/diff");
+    CHECK(target('F') == "../middle/diff");
+  }
+
+  TEST_CASE_FIXTURE(Chain, "a lost lower file is restored from those of the layers above") {
+    const std::string whole = dir.read("middle/lower");
+    for (const std::string& content : {std::string(), std::string(29, '\0'), whole.substr(0, 9),
+                                       std::string(layout::kMaxLowerFile + 1, 'l')}) {
+      CAPTURE(content.size());
+      dir.write("middle/lower", content);
+      load();
+      CHECK(notes.text ==
+            "info: restored the 'lower' file of layer 'middle', which lies on 'base'\n");
+      CHECK(dir.read("middle/lower") == whole);
+      CHECK(healthy() == "base middle other top");
+      CHECK(table.find("middle")->parent == table.find("base"));
+    }
+    sys::unlinkat(dir.fd(), "middle/lower", 0);
+    load();
+    CHECK(dir.read("middle/lower") == whole);
+    load();
+    CHECK(notes.text.empty());
+  }
+
+  TEST_CASE_FIXTURE(Chain,
+                    "a torn lower file is restored from the parent's when it names the parent") {
+    const std::string whole = dir.read("top/lower");
+    for (const size_t length : {size_t{28}, size_t{29}, size_t{40}, whole.size() - 1}) {
+      for (const char filler : {'\0', '-'}) {
+        CAPTURE(length);
+        std::string torn = whole.substr(0, length);
+        if (filler == '\0') torn.resize(whole.size());
+        dir.write("top/lower", torn);
+        load();
+        CHECK(dir.read("top/lower") == whole);
+        CHECK(healthy() == "base middle other top");
+        CHECK(table.find("top")->links() ==
+              std::vector<std::string>{link('C'), link('B'), link('A')});
+      }
+    }
+  }
+
+  TEST_CASE_FIXTURE(Chain, "a lower file of which nothing is known is not made up") {
+    for (const std::string& content :
+         {std::string(), std::string(29, '\0'), std::string("l/BBB")}) {
+      dir.write("top/lower", content);
+      load();
+      CHECK(healthy() == "base middle other");
+      CHECK(dir.read("top/lower") == content);
+      CHECK(said("warning: layer 'top' is damaged: the 'lower' file "));
+    }
+    sys::unlinkat(dir.fd(), "top/lower", 0);
+    load();
+    CHECK(damage("top") == "its 'lower' file is missing");
+  }
+
+  TEST_CASE_FIXTURE(Chain, "a container's layer lies on its init layer") {
+    layer("container-init", 'I', "CBA");
+    layer("container", 'J', "ICBA");
+    const std::string whole = dir.read("container/lower");
+    dir.write("container/lower", "");
+    load();
+    CHECK(healthy() == "base container container-init middle other top");
+    CHECK(dir.read("container/lower") == whole);
+  }
+
+  TEST_CASE_FIXTURE(Chain, "several lost files in one chain are restored together") {
+    layer("next", 'E', "CBA");
+    layer("last", 'F', "ECBA");
+    std::map<std::string, std::string> before;
+    for (const char* file : {"middle/link", "middle/lower", "top/lower", "next/link"}) {
+      before[file] = dir.read(file);
+      dir.write(file, "");
+    }
+    load();
+    CHECK(healthy() == "base last middle next other top");
+    for (const auto& [file, content] : before) CHECK(dir.read(file) == content);
+    load();
+    CHECK(notes.text.empty());
+  }
+
+  TEST_CASE_FIXTURE(Chain, "layers above that disagree prove nothing") {
+    layer("second", 'E', "BD");  // has it that middle lies on other
+    dir.write("middle/lower", "");
+    load();
+    CHECK(healthy() == "base other");
+    CHECK(dir.read("middle/lower").empty());
+  }
+
+  TEST_CASE_FIXTURE(Chain, "a layer under others is read-only, whether it was marked or not") {
+    sys::unlinkat(dir.fd(), "middle/committed", 0);
+    load();
+    CHECK(table.find("middle")->committed);
+    CHECK(!table.find("top")->committed);
+    CHECK(sys::try_fstatat(dir.fd(), "middle/committed"));
+    CHECK(said("info: marked layer 'middle' as read-only"));
+    load();
+    CHECK(notes.text.empty());
   }
 
   TEST_CASE_FIXTURE(Chain, "a layer without content is damaged") {

@@ -64,7 +64,8 @@ class FakeStore final : public LayerStore {
             .mount_method = MountMethod::LayerFds,
             .max_lowers = 500,
             .layers = 12,
-            .mounted = 3};
+            .mounted = 3,
+            .damaged = {"b", "c", "d", "e", "f"}};
   }
 
   bool idle() const override { return world_.idle; }

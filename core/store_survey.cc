@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/store_survey.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <future>
+#include <map>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "core/error.h"
+#include "core/layout.h"
+#include "core/sys.h"
+
+namespace overlayd {
+namespace {
+
+using Gravity = Finding::Gravity;
+
+constexpr mode_t kFileMode = 0644;
+
+/// work(0) to work(count - 1), in a few threads if there are many: a large store is read in files
+/// of a few bytes, and the time goes into opening them.
+void for_each_in_parallel(size_t count, const std::function<void(size_t)>& work) {
+  constexpr size_t kWorthAThread = 200;
+  const size_t threads = std::clamp<size_t>(
+      count / kWorthAThread, 1, std::clamp(std::thread::hardware_concurrency(), 1U, 4U));
+  std::vector<std::future<void>> running;
+  for (size_t thread = 1; thread < threads; ++thread) {
+    running.push_back(std::async(std::launch::async, [&work, thread, threads, count] {
+      for (size_t i = thread; i < count; i += threads) work(i);
+    }));
+  }
+  for (size_t i = 0; i < count; i += threads) work(i);
+  for (std::future<void>& other : running) other.get();
+}
+
+/// Whether an error is about the file, and not about what this process may have.
+bool tells_of_damage(int errnum) {
+  switch (errnum) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOSPC:
+    case EDQUOT: return false;
+    default: return true;
+  }
+}
+
+// nullopt also for what is no symlink.
+std::optional<std::string> target_of_link(int dirfd, const std::string& path) {
+  try {
+    return sys::try_readlinkat(dirfd, path);
+  } catch (const SysError& error) {
+    if (error.errnum() == EINVAL) return std::nullopt;
+    throw;
+  }
+}
+
+bool starts_with(const std::vector<std::string>& list, const std::vector<std::string>& start) {
+  return start.size() <= list.size() && std::equal(start.begin(), start.end(), list.begin());
+}
+
+/// A layer as found, before it is known whose child it is.
+struct Found {
+  LayerContents contents;
+  std::string damage = {};
+  std::string link = {};
+  std::string link_damage = "its 'link' file is missing or damaged";  // should there be none
+  std::vector<std::string> lowers = {};  // of a torn `lower`, its beginning
+  bool is_torn = false;                  // `lower` is to be written anew
+};
+
+class Surveyor {
+ public:
+  explicit Surveyor(int home) : home_(home) {}
+
+  Survey run() {
+    read_layers();
+    read_links();
+    for (auto& [id, found] : found_) claim_link(id, found);
+    for (auto& [id, found] : found_) find_lost_link(id, found);
+    for (auto& [id, found] : found_) parse_lower(found);
+    for (auto& [id, found] : found_) find_lost_parent(id, found);
+    for (const auto& [id, found] : found_) place(id);
+    note_lost_marks();
+    compare_links();
+    return std::move(survey_);
+  }
+
+ private:
+  // ----------------------------------------------------------------------------------- reading
+
+  void read_layers() {
+    std::vector<std::pair<LayerId, std::optional<Found>>> directories;
+    for (const sys::DirEntry& entry : sys::list_directory(home_)) {
+      if (entry.name.starts_with('.') || entry.name == layout::kLinkDirectory) continue;
+      if (entry.type == DT_DIR) directories.emplace_back(LayerId::parse(entry.name), std::nullopt);
+    }
+    for_each_in_parallel(directories.size(), [&](size_t i) {
+      auto& [id, found] = directories[i];
+      found = read(id);
+    });
+    for (auto& [id, found] : directories) {
+      if (found) found_.emplace_hint(found_.end(), std::move(id), *std::move(found));
+    }
+  }
+
+  std::optional<Found> read(const LayerId& id) const {
+    try {
+      auto contents = read_layer(home_, id);
+      if (!contents) return std::nullopt;
+      return Found{.contents = *std::move(contents)};
+    } catch (const SysError& error) {
+      // It was listed, so it was removed meanwhile, under a survey of a store that is served.
+      if (error.errnum() == ENOENT) return std::nullopt;
+      if (!tells_of_damage(error.errnum())) throw;
+      return Found{.contents = {}, .damage = error.what()};
+    }
+  }
+
+  void read_links() {
+    const UniqueFd links =
+        sys::try_openat(home_, layout::kLinkDirectory, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    if (!links) return;
+    const std::vector<sys::DirEntry> entries = sys::list_directory(links.get());
+    std::vector<std::optional<std::string>> targets(entries.size());
+    for_each_in_parallel(entries.size(), [&](size_t i) {
+      targets[i] = target_of_link(links.get(), entries[i].name);
+    });
+    for (size_t i = 0; i < entries.size(); ++i) {
+      targets_.emplace_hint(targets_.end(), entries[i].name, std::move(targets[i]));
+    }
+  }
+
+  // ------------------------------------------------------------------------------------- links
+
+  // Two layers may say that they have the same link, when somebody copied a directory. l/ tells
+  // which of them children mean.
+  void claim_link(const LayerId& id, Found& found) {
+    if (!found.contents.link || !layout::is_link(*found.contents.link)) return;
+    found.link = *found.contents.link;
+    const auto [claim, is_first] = by_link_.emplace(found.link, id);
+    if (is_first) return;
+    LayerId loser = id;
+    if (const auto target = targets_.find(found.link);
+        target != targets_.end() && target->second == layout::link_target(id)) {
+      std::swap(loser, claim->second);
+    }
+    Found& other = found_.at(loser);
+    other.link_damage =
+        "its 'link' file says the same as that of layer " + quoted(claim->second.str());
+    other.link.clear();
+  }
+
+  void find_lost_link(const LayerId& id, Found& found) {
+    if (!found.link.empty() || !found.damage.empty()) return;
+    std::vector<std::string> candidates = links_to(id);
+    if (candidates.size() > 1) {
+      // If no layer means any of them, each is as good.
+      const auto meant = [&](const std::string& link) { return mentions().contains(link); };
+      if (std::any_of(candidates.begin(), candidates.end(), meant)) {
+        std::erase_if(candidates, [&](const std::string& link) { return !meant(link); });
+      } else {
+        candidates.resize(1);
+      }
+    }
+    if (candidates.size() != 1) {
+      found.damage = found.link_damage;
+      return;
+    }
+    found.link = candidates.front();
+    by_link_.emplace(found.link, id);
+    const std::string file = layout::in_layer(id, layout::kLink);
+    survey_.findings.push_back(
+        {.gravity = Gravity::Damage,
+         .layer = id.str(),
+         .file = file,
+         .what = "the file is missing or damaged",
+         .repair = Repair{.kind = Repair::Kind::WriteFile,
+                          .path = file,
+                          .content = found.link,
+                          .done = "restored the 'link' file of layer " + quoted(id.str())}});
+  }
+
+  // In l/, of the names that no layer has.
+  std::vector<std::string> links_to(const LayerId& id) {
+    if (links_by_target_.empty()) {
+      for (const auto& [link, target] : targets_) {
+        if (target && layout::is_link(link)) links_by_target_.emplace(*target, link);
+      }
+    }
+    std::vector<std::string> links;
+    const auto [begin, end] = links_by_target_.equal_range(layout::link_target(id));
+    for (auto at = begin; at != end; ++at) {
+      if (!by_link_.contains(at->second)) links.push_back(at->second);
+    }
+    return links;
+  }
+
+  // ----------------------------------------------------------------------------------- parents
+
+  static void parse_lower(Found& found) {
+    if (!found.damage.empty()) return;
+    const LayerContents& contents = found.contents;
+    if (!contents.diff) {
+      found.damage = "it has no 'diff' directory";
+    } else if (contents.lower) {
+      found.lowers = layout::parse_torn_lower(*contents.lower);
+      found.is_torn = layout::format_lower(found.lowers) != *contents.lower || found.lowers.empty();
+    } else {
+      // Only what lies on something has a work directory.
+      found.is_torn = contents.work;
+    }
+  }
+
+  void find_lost_parent(const LayerId& id, Found& found) {
+    if (!found.is_torn || !found.lowers.empty() || !found.damage.empty()) return;
+    std::set<std::string> candidates = parents_by_children(found.link);
+    // An engine makes <id>-init for nothing but to put <id> on it.
+    if (const auto init = found_.find(init_of(id)); candidates.empty() && init != found_.end()) {
+      candidates.insert(init->second.link);
+    }
+    const std::string parent = candidates.size() == 1 ? *candidates.begin() : std::string();
+    if (!parent.empty()) {
+      found.lowers = {parent};
+    } else if (candidates.size() == 1 && !found.contents.lower) {
+      found.is_torn = false;  // those above know it as the lowest, and it says nothing else
+    } else {
+      found.damage = damage_of_lower(found);
+    }
+  }
+
+  static std::string damage_of_lower(const Found& found) {
+    if (!found.contents.lower) return "its 'lower' file is missing";
+    try {
+      layout::parse_lower(*found.contents.lower);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "its 'lower' file is damaged";
+  }
+
+  static LayerId init_of(const LayerId& id) {
+    constexpr std::string_view kInit = "-init";
+    if (id.str().size() + kInit.size() > LayerId::kMaxLength) return id;
+    return LayerId::parse(id.str() + std::string(kInit));
+  }
+
+  // What comes behind `link` in other layers' `lower` files; "" for nothing.
+  std::set<std::string> parents_by_children(const std::string& link) {
+    const auto known = mentions().find(link);
+    return known == mentions().end() ? std::set<std::string>() : known->second;
+  }
+
+  // The links in all `lower` files that are whole, each with what comes behind it.
+  const std::map<std::string, std::set<std::string>>& mentions() {
+    if (mentions_) return *mentions_;
+    mentions_.emplace();
+    for (const auto& [id, found] : found_) {
+      if (!found.contents.lower) continue;
+      const auto links = layout::parse_torn_lower(*found.contents.lower);
+      if (layout::format_lower(links) != *found.contents.lower) continue;
+      for (size_t i = 0; i < links.size(); ++i) {
+        (*mentions_)[links[i]].insert(i + 1 < links.size() ? links[i + 1] : std::string());
+      }
+    }
+    return *mentions_;
+  }
+
+  // -------------------------------------------------------------------------------------- tree
+
+  // Walks up to the first layer already placed, then places the ones below it on the way back.
+  // Iterative: a damaged store may claim any depth. A layer met twice on the way up lies on itself.
+  void place(const LayerId& id) {
+    std::vector<LayerId> path;
+    std::optional<size_t> parent;
+    std::string damage_below;
+    for (std::optional<LayerId> at = id; at;) {
+      if (const auto placed = places_.find(*at); placed != places_.end()) {
+        parent = placed->second;
+        break;
+      }
+      if (std::find(path.begin(), path.end(), *at) != path.end()) {
+        damage_below = "its chain of parents is a circle";
+        break;
+      }
+      path.push_back(*at);
+      at = parent_of(found_.at(*at), damage_below);
+    }
+    for (auto step = path.rbegin(); step != path.rend(); ++step) {
+      parent = add(*step, parent, damage_below);
+      damage_below.clear();
+    }
+  }
+
+  // nullopt: none, or none that is there.
+  std::optional<LayerId> parent_of(const Found& found, std::string& damage) const {
+    if (!found.damage.empty() || found.lowers.empty()) return std::nullopt;
+    const auto parent = by_link_.find(found.lowers.front());
+    if (parent != by_link_.end()) return parent->second;
+    damage = "its parent, link " + found.lowers.front() + ", is not there";
+    return std::nullopt;
+  }
+
+  size_t add(const LayerId& id, std::optional<size_t> parent, const std::string& damage_below) {
+    Found& found = found_.at(id);
+    std::string damage = !found.damage.empty() ? found.damage : damage_below;
+    if (damage.empty() && parent) damage = lie_on(id, found, survey_.layers[*parent]);
+    if (!damage.empty()) {
+      survey_.findings.push_back(
+          {.gravity = Gravity::Damage, .layer = id.str(), .file = id.str(), .what = damage});
+    }
+    const LayerContents& contents = found.contents;
+    LayerRecord record{.link = found.link,
+                       .lowers = std::move(found.lowers),
+                       .committed = contents.committed,
+                       .partial = contents.partial,
+                       .size = contents.committed ? contents.size : std::nullopt};
+    survey_.layers.push_back({.id = id,
+                              .record = std::move(record),
+                              .parent = parent,
+                              .damage = std::move(damage),
+                              .merged = contents.merged});
+    return places_.emplace(id, survey_.layers.size() - 1).first->second;
+  }
+
+  // Completes `lower` if what there is of it is the beginning of what it must be. Returns what is
+  // wrong otherwise.
+  std::string lie_on(const LayerId& id, Found& found, const SurveyedLayer& parent) {
+    if (!parent.damage.empty()) return "it lies on the damaged layer " + quoted(parent.id.str());
+    std::vector<std::string> lowers = {parent.record.link};
+    lowers.insert(lowers.end(), parent.record.lowers.begin(), parent.record.lowers.end());
+    if (!starts_with(lowers, found.lowers)) return "its 'lower' file contradicts its parent's";
+    if (!found.is_torn && lowers == found.lowers) return {};
+    const std::string file = layout::in_layer(id, layout::kLower);
+    survey_.findings.push_back(
+        {.gravity = Gravity::Damage,
+         .layer = id.str(),
+         .file = file,
+         .what = "the file is missing or damaged",
+         .repair = Repair{.kind = Repair::Kind::WriteFile,
+                          .path = file,
+                          .content = layout::format_lower(lowers),
+                          .done = "restored the 'lower' file of layer " + quoted(id.str()) +
+                                  ", which lies on " + quoted(parent.id.str())}});
+    found.lowers = std::move(lowers);
+    return {};
+  }
+
+  // ------------------------------------------------------------------------------------- marks
+
+  // A layer under another must not be written to: engines before 19.03.3 did not say so on disk.
+  void note_lost_marks() {
+    std::vector<bool> has_children(survey_.layers.size());
+    for (const SurveyedLayer& layer : survey_.layers) {
+      if (layer.parent) has_children[*layer.parent] = true;
+    }
+    for (size_t i = 0; i < survey_.layers.size(); ++i) {
+      SurveyedLayer& layer = survey_.layers[i];
+      if (layer.record.committed) continue;
+      // A size counts only while the layer is committed: nobody knows what was written since.
+      if (found_.at(layer.id).contents.has_size) drop_size(layer.id);
+      if (!has_children[i]) continue;
+      layer.record.committed = true;
+      restore_mark(layer.id);
+    }
+  }
+
+  void drop_size(const LayerId& id) {
+    const std::string file = layout::in_layer(id, layout::kSize);
+    survey_.findings.push_back(
+        {.gravity = Gravity::Leftover,
+         .layer = id.str(),
+         .file = file,
+         .what = "the size of a layer that is not read-only is recorded",
+         .repair = Repair{.kind = Repair::Kind::Unlink,
+                          .path = file,
+                          .content = {},
+                          .done = "removed the outdated size of layer " + quoted(id.str())}});
+  }
+
+  void restore_mark(const LayerId& id) {
+    const std::string file = layout::in_layer(id, layout::kCommitted);
+    survey_.findings.push_back({.gravity = Gravity::Damage,
+                                .layer = id.str(),
+                                .file = file,
+                                .what = "other layers lie on it, and it is not marked as read-only",
+                                .repair = Repair{.kind = Repair::Kind::WriteFile,
+                                                 .path = file,
+                                                 .content = {},
+                                                 .done = "marked layer " + quoted(id.str()) +
+                                                         " as read-only: others lie on it"}});
+  }
+
+  // ---------------------------------------------------------------------------------------- l/
+
+  // Makes l/ say what the layers' own 'link' files say.
+  void compare_links() {
+    std::map<std::string, LayerId> wanted;
+    for (const auto& [link, id] : by_link_) wanted.emplace(link, id);
+    for (const auto& [name, target] : targets_) {
+      const auto want = wanted.find(name);
+      if (want == wanted.end()) {
+        judge_stray(name, target);
+      } else if (target == layout::link_target(want->second)) {
+        wanted.erase(want);
+      }
+    }
+    for (const auto& [link, id] : wanted) want_link(link, id);
+  }
+
+  void judge_stray(const std::string& name, const std::optional<std::string>& target) {
+    const std::string path = layout::link_path(name);
+    if (!target) {
+      survey_.findings.push_back({.gravity = Gravity::Leftover,
+                                  .layer = {},
+                                  .file = path,
+                                  .what = quoted(name) + " in l/ is no link; it is left alone"});
+      return;
+    }
+    // What the 'link' file of a damaged layer could be restored from by hand.
+    const std::string id(layout::id_in_link_target(*target));
+    if (is_without_link(id)) return;
+    // Left by an interrupted Create or Remove, or a second link to a layer: nothing is lost with
+    // it.
+    survey_.findings.push_back({.gravity = Gravity::Leftover,
+                                .layer = {},
+                                .file = path,
+                                .what = "a link that no layer has",
+                                .repair = Repair{.kind = Repair::Kind::Unlink,
+                                                 .path = path,
+                                                 .content = {},
+                                                 .done = "removed the stray link " + path}});
+  }
+
+  bool is_without_link(const std::string& id) const {
+    return std::any_of(survey_.layers.begin(), survey_.layers.end(),
+                       [&](const SurveyedLayer& layer) {
+                         return layer.id.str() == id && layer.record.link.empty();
+                       });
+  }
+
+  void want_link(const std::string& link, const LayerId& id) {
+    const std::string path = layout::link_path(link);
+    const std::string target = layout::link_target(id);
+    survey_.findings.push_back(
+        {.gravity = Gravity::Damage,
+         .layer = id.str(),
+         .file = path,
+         .what = "the link is missing or leads elsewhere",
+         .repair = Repair{.kind = Repair::Kind::MakeLink,
+                          .path = path,
+                          .content = target,
+                          .done = "restored the link " + path + " to " + quoted(target)}});
+  }
+
+  int home_;
+  std::map<LayerId, Found> found_;
+  std::map<std::string, std::optional<std::string>> targets_;  // of the names in l/
+  std::map<std::string, LayerId> by_link_;
+  std::multimap<std::string, std::string> links_by_target_;
+  std::optional<std::map<std::string, std::set<std::string>>> mentions_;
+  std::map<LayerId, size_t> places_;
+  Survey survey_;
+};
+
+void mend(int home, const Repair& repair) {
+  switch (repair.kind) {
+    case Repair::Kind::WriteFile:
+      sys::write_file_atomically(home, repair.path, repair.content, kFileMode);
+      return;
+    case Repair::Kind::MakeLink:
+      sys::unlinkat(home, repair.path, 0);
+      sys::symlinkat(repair.content, home, repair.path);
+      return;
+    case Repair::Kind::Unlink: sys::unlinkat(home, repair.path, 0); return;
+  }
+}
+
+}  // namespace
+
+Survey survey_store(int home) { return Surveyor(home).run(); }
+
+std::vector<size_t> mend_store(int home, const Survey& survey, Observer& observer) {
+  std::vector<size_t> mended;
+  for (size_t i = 0; i < survey.findings.size(); ++i) {
+    const std::optional<Repair>& repair = survey.findings[i].repair;
+    if (!repair) continue;
+    try {
+      mend(home, *repair);
+      observer.note(NoteLevel::Info, repair->done);
+      mended.push_back(i);
+    } catch (const Error& error) {
+      observer.note(NoteLevel::Warning,
+                    "cannot repair " + quoted(repair->path) + ": " + error.what());
+    }
+  }
+  return mended;
+}
+
+}  // namespace overlayd
