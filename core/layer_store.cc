@@ -2,7 +2,6 @@
 #include "core/layer_store.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 
 #include <algorithm>
 #include <atomic>
@@ -27,6 +26,7 @@
 #include "core/overlay.h"
 #include "core/overlay_support.h"
 #include "core/scope_exit.h"
+#include "core/store_lock.h"
 #include "core/store_options.h"
 #include "core/sys.h"
 #include "core/trash.h"
@@ -69,7 +69,6 @@ class OverlayLayerStore final : public LayerStore {
 
   // Opening.
   void make_directories();
-  void take_lock();
   void sweep_staging();
   void adopt_mounts();
 
@@ -136,7 +135,7 @@ OverlayLayerStore::OverlayLayerStore(StoreConfig config, Observer& observer)
       owner_{config_.id_maps.root_uid(), config_.id_maps.root_gid()},
       ledger_(config_.state_dir) {
   make_directories();
-  take_lock();
+  lock_ = lock_store(home_.get());
   overlay_ = probe_overlay(sys::open_path_dir(home_.get(), layout::kStagingDirectory).get(),
                            config_.mount_method);
   trash_.emplace(sys::open_path_dir(home_.get(), layout::kTrashDirectory), observer_);
@@ -161,13 +160,6 @@ void OverlayLayerStore::make_directories() {
                                 layout::kStagingDirectory, layout::kTrashDirectory}) {
     sys::mkdirat(home_.get(), directory, 0700);
   }
-}
-
-void OverlayLayerStore::take_lock() {
-  lock_ = sys::openat(home_.get(), layout::kLockFile, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return;
-  if (errno != EWOULDBLOCK) throw_errno("lock", layout::kLockFile);
-  throw Error(ErrorKind::Busy, "another process serves it");
 }
 
 void OverlayLayerStore::sweep_staging() {

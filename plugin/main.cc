@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/layer_store.h"
+#include "plugin/check_command.h"
 #include "plugin/driver.h"
 #include "plugin/http_server.h"
 #include "plugin/log.h"
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
   // exactly, and a umask would cost a chmod for each file.
   ::umask(0);
   const CommandLine command = parse_command_line(argc, argv, std::cout, std::cerr);
+  if (command.check) return run_check(*command.check, std::cout, std::cerr);
   if (!command.serve) return command.exit_code;
   raise_descriptor_limit();
   Log log(command.serve->log_level);

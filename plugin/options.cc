@@ -2,6 +2,7 @@
 #include "plugin/options.h"
 
 #include <string>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
@@ -40,6 +41,18 @@ void add_serve(CLI::App& app, RawOptions& raw) {
       });
 }
 
+void add_check(CLI::App& app, CheckOptions& options) {
+  CLI::App* check = app.add_subcommand("check", "Look for damage in a store, served or not");
+  check->footer("Exit status: 0 no damage, 1 damage, 2 could not check");
+  check->add_option("HOME", options.home, "Directory with the layers")->required();
+  check->add_flag("--repair", options.store.repair, "Repair what can be; nothing may serve it");
+  check
+      ->add_option("--layerdb", options.store.layer_database,
+                   "Layer database of an engine: name layers that it does not know")
+      ->type_name("DIR");
+  check->add_flag("--json", options.json, "Print JSON");
+}
+
 ServeOptions cooked(const RawOptions& raw) {
   return {.socket = std::filesystem::absolute(raw.socket),
           .state_dir = std::filesystem::absolute(raw.state_dir),
@@ -57,11 +70,16 @@ CommandLine parse_command_line(int argc, const char* const* argv, std::ostream& 
   app.set_version_flag("--version", "overlayd " + std::string(version()));
   app.require_subcommand(1);
   add_serve(app, raw);
+  CheckOptions check;
+  add_check(app, check);
   try {
     app.parse(argc, argv);
-    return {.serve = cooked(raw), .exit_code = 0};
+    if (app.got_subcommand("check")) {
+      return {.serve = std::nullopt, .check = std::move(check), .exit_code = 0};
+    }
+    return {.serve = cooked(raw), .check = std::nullopt, .exit_code = 0};
   } catch (const CLI::ParseError& error) {
-    return {.serve = std::nullopt, .exit_code = app.exit(error, out, err)};
+    return {.serve = std::nullopt, .check = std::nullopt, .exit_code = app.exit(error, out, err)};
   }
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/mount_method.h"
+#include "core/store_check.h"
 #include "plugin/log.h"
 
 namespace overlayd {
@@ -19,8 +20,16 @@ struct ServeOptions {
   MountMethod mount_api = MountMethod::Auto;
 };
 
+struct CheckOptions {
+  std::filesystem::path home;
+  StoreCheckOptions store = {};
+  bool json = false;
+};
+
+/// At most one of the commands; none: there is nothing to do but exit.
 struct CommandLine {
-  std::optional<ServeOptions> serve;  ///< empty: there is nothing to do but exit
+  std::optional<ServeOptions> serve;
+  std::optional<CheckOptions> check;
   int exit_code = 0;
 };
 

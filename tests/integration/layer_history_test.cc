@@ -24,6 +24,7 @@
 
 #include <doctest/doctest.h>
 
+#include "core/store_survey.h"
 #include "core/sys.h"
 #include "core/tar_reader.h"
 #include "tests/integration/store_fixture.h"
@@ -377,6 +378,7 @@ struct HistorySandbox : StoreSandbox {
     depth = 1 + random() % 5;
     build_chain();
     for (size_t at = 0; at < depth; ++at) check_layer(at);
+    CHECK(survey_store(home().get()).findings.empty());
     remove_everything();
   }
 

@@ -65,6 +65,21 @@ TEST_SUITE("options") {
     CHECK(outcome.command.serve->state_dir.is_absolute());
   }
 
+  TEST_CASE("check takes a home and changes nothing unless it is told to") {
+    const Outcome plain = parse({"check", "/home"});
+    REQUIRE(plain.command.check);
+    CHECK(!plain.command.serve);
+    CHECK(plain.command.check->home == "/home");
+    CHECK(!plain.command.check->store.repair);
+    CHECK(!plain.command.check->store.layer_database);
+    CHECK(!plain.command.check->json);
+    const Outcome full = parse({"check", "--repair", "--json", "--layerdb", "/db", "/home"});
+    REQUIRE(full.command.check);
+    CHECK(full.command.check->store.repair);
+    CHECK(full.command.check->store.layer_database == "/db");
+    CHECK(full.command.check->json);
+  }
+
   TEST_CASE("wrong use is explained and fails") {
     const std::vector<std::vector<const char*>> lines{
         {},
@@ -73,10 +88,13 @@ TEST_SUITE("options") {
         {"serve", "--socket", "/x", "--state-dir", "/y", "--log-level", "loud"},
         {"serve", "--socket", "/x", "--state-dir", "/y", "--mount-api", "magic"},
         {"serve", "--socket", "/x", "--state-dir", "/y", "surplus"},
+        {"check"},
+        {"check", "/home", "surplus"},
     };
     for (const auto& line : lines) {
       const Outcome outcome = parse(line);
       CHECK_FALSE(outcome.command.serve);
+      CHECK_FALSE(outcome.command.check);
       CHECK(outcome.command.exit_code != 0);
       CHECK_FALSE(outcome.err.empty());
     }

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/engine_layers.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/layer_id.h"
+#include "core/sys.h"
+
+namespace overlayd {
+namespace {
+
+constexpr size_t kMaxSnapshots = size_t{1} << 30;
+constexpr const char* kIdFiles[] = {"cache-id", "mount-id", "init-id"};
+
+}  // namespace
+
+EngineLayers::EngineLayers(const std::filesystem::path& layer_database) {
+  const UniqueFd root = sys::openat(AT_FDCWD, layer_database, O_RDONLY | O_DIRECTORY);
+  for (const sys::DirEntry& group : sys::list_directory(root.get())) {
+    if (group.type != DT_DIR) continue;
+    const UniqueFd directory = sys::open_directory(root.get(), group.name);
+    for (const sys::DirEntry& entry : sys::list_directory(directory.get())) {
+      for (const char* file : kIdFiles) {
+        const auto id =
+            sys::try_read_file(directory.get(), entry.name + "/" + file, LayerId::kMaxLength);
+        if (id) ids_.insert(*id);
+      }
+    }
+  }
+  const std::filesystem::path snapshots =
+      std::filesystem::canonical(layer_database) / "../../../buildkit/snapshots.db";
+  snapshots_ = sys::try_read_file(AT_FDCWD, snapshots, kMaxSnapshots).value_or("");
+}
+
+bool EngineLayers::knows(const std::string& id) const {
+  return ids_.contains(id) || snapshots_.find(id) != std::string::npos;
+}
+
+}  // namespace overlayd

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which layers an engine knows of, as Docker writes it down beside the store:
+//
+//   <root>/image/<driver>/layerdb/
+//     <algorithm>/<chain id>/cache-id      an image layer's
+//     mounts/<container>/mount-id, init-id  a container's two
+//   <root>/buildkit/snapshots.db           BuildKit's cache, whose layers may be in no image
+//
+// Source: docker/layer/filestore.go, builder/builder-next/adapters/snapshot. Any thread.
+#pragma once
+
+#include <filesystem>
+#include <set>
+#include <string>
+
+namespace overlayd {
+
+class EngineLayers {
+ public:
+  /// Reads the layer database. Error(NotFound) when there is none.
+  explicit EngineLayers(const std::filesystem::path& layer_database);
+
+  /// Whether the engine knows the layer. BuildKit's file is searched for its id, whatever that
+  /// stands for there: a layer that is known too long is the smaller error.
+  bool knows(const std::string& id) const;
+
+ private:
+  std::set<std::string> ids_;
+  std::string snapshots_;
+};
+
+}  // namespace overlayd

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/store_check.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "core/engine_layers.h"
+#include "core/error.h"
+#include "core/layer_diff.h"
+#include "core/layout.h"
+#include "core/mountinfo.h"
+#include "core/store_lock.h"
+#include "core/sys.h"
+
+namespace overlayd {
+namespace {
+
+using Gravity = Finding::Gravity;
+
+constexpr int kLooks = 3;
+constexpr std::chrono::milliseconds kBetweenLooks{150};
+
+/// Keeps what a repair has to say.
+class Sentences final : public Observer {
+ public:
+  explicit Sentences(std::vector<std::string>& to) : to_(to) {}
+  void note(NoteLevel, const std::string& message) noexcept override { to_.push_back(message); }
+
+ private:
+  std::vector<std::string>& to_;
+};
+
+class Checker {
+ public:
+  Checker(const std::filesystem::path& home, const StoreCheckOptions& options)
+      : options_(options), home_(sys::openat(AT_FDCWD, home, O_RDONLY | O_DIRECTORY)) {}
+
+  StoreReport run() {
+    refuse_other_directories();
+    report_.served = is_store_served(home_.get());
+    if (options_.repair) repair();
+    look();
+    std::vector<Finding> confirmed = std::move(findings_);
+    for (int i = 1; i < kLooks && !confirmed.empty(); ++i) {
+      std::this_thread::sleep_for(kBetweenLooks);
+      look();
+      std::erase_if(confirmed, [&](const Finding& finding) { return !is_still_there(finding); });
+    }
+    report_.findings = std::move(confirmed);
+    report_.layers = survey_.layers.size();
+    if (options_.layer_database) find_orphans();
+    return std::move(report_);
+  }
+
+ private:
+  // A wrong path must not look like a store without damage.
+  void refuse_other_directories() const {
+    if (sys::try_fstatat(home_.get(), layout::kLinkDirectory)) return;
+    if (!survey_store(home_.get()).layers.empty()) return;
+    throw Error(ErrorKind::NotFound, "there is no store: neither layers nor a directory 'l'");
+  }
+
+  void repair() {
+    for (const char* directory : {layout::kLinkDirectory, layout::kOwnDirectory}) {
+      sys::mkdirat(home_.get(), directory, 0700);
+    }
+    const UniqueFd lock = lock_store(home_.get());
+    Sentences sentences(report_.repaired);
+    mend_store(home_.get(), survey_store(home_.get()), sentences);
+    for (const char* directory : {layout::kStagingDirectory, layout::kTrashDirectory}) {
+      empty(directory);
+    }
+  }
+
+  void empty(const char* directory) {
+    for (const std::string& name : names_in(directory)) {
+      const std::string path = std::string(directory) + "/" + name;
+      try {
+        sys::remove_tree(home_.get(), path);
+        report_.repaired.push_back("removed " + path);
+      } catch (const Error& error) {
+        report_.repaired.push_back("cannot remove " + path + ": " + error.what());
+      }
+    }
+  }
+
+  bool is_still_there(const Finding& finding) const {
+    return std::any_of(findings_.begin(), findings_.end(),
+                       [&](const Finding& other) { return other.same_as(finding); });
+  }
+
+  void look() {
+    survey_ = survey_store(home_.get());
+    findings_ = std::move(survey_.findings);
+    look_at_mounts();
+    look_at_layers();
+    look_at_leftovers();
+  }
+
+  // Of each layer's mount point, how many mounts are on it.
+  void look_at_mounts() {
+    std::set<std::string> ids;
+    for (const SurveyedLayer& layer : survey_.layers) ids.insert(layer.id.str());
+    mounted_.clear();
+    // The mount table shows resolved paths.
+    const std::string prefix = sys::readlinkat(AT_FDCWD, sys::fd_path(home_.get())) + "/";
+    for (const MountEntry& entry : read_mountinfo()) {
+      if (!entry.mount_point.starts_with(prefix)) continue;
+      const std::filesystem::path below = entry.mount_point.substr(prefix.size());
+      const std::string id = below.parent_path().string();
+      if (below.filename() == layout::kMerged && ids.contains(id)) {
+        ++mounted_[id];
+      } else {
+        leftover({}, below.string(), "a mount that is no layer's");
+      }
+    }
+    for (const auto& [id, count] : mounted_) {
+      const std::string merged = id + "/" + layout::kMerged;
+      if (count > 1) leftover(id, merged, "mounted " + std::to_string(count) + " times");
+      if (!report_.served) leftover(id, merged, "mounted, though no process serves the store");
+    }
+  }
+
+  void look_at_layers() {
+    for (const SurveyedLayer& layer : survey_.layers) {
+      const std::string& id = layer.id.str();
+      if (layer.record.partial) {
+        leftover(id, layout::in_layer(layer.id, layout::kPartial),
+                 "an ApplyDiff did not finish, or is under way");
+      }
+      const std::string merged = layout::in_layer(layer.id, layout::kMerged);
+      if (layer.merged && !mounted_.contains(id) && !names_in(merged).empty()) {
+        leftover(id, merged, "holds files, though nothing is mounted there");
+      }
+    }
+  }
+
+  void look_at_leftovers() {
+    for (const std::string& name : names_in(layout::kStagingDirectory)) {
+      leftover({}, std::string(layout::kStagingDirectory) + "/" + name,
+               "a layer that was never finished");
+    }
+    for (const std::string& name : names_in(layout::kTrashDirectory)) {
+      leftover({}, std::string(layout::kTrashDirectory) + "/" + name,
+               "what is left of a removed layer");
+    }
+  }
+
+  void leftover(const std::string& layer, const std::string& file, const std::string& what) {
+    findings_.push_back({.gravity = Gravity::Leftover, .layer = layer, .file = file, .what = what});
+  }
+
+  // Nothing for a directory that is not there.
+  std::vector<std::string> names_in(const std::string& directory) const {
+    std::vector<std::string> names;
+    const UniqueFd fd =
+        sys::try_openat(home_.get(), directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!fd) return names;
+    for (const sys::DirEntry& entry : sys::list_directory(fd.get())) names.push_back(entry.name);
+    return names;
+  }
+
+  // Behind each layer's parents in the survey, so one pass from its end marks all that is needed.
+  void find_orphans() {
+    const EngineLayers engine(*options_.layer_database);
+    std::vector<bool> needed(survey_.layers.size());
+    for (size_t i = survey_.layers.size(); i-- > 0;) {
+      const SurveyedLayer& layer = survey_.layers[i];
+      needed[i] = needed[i] || layer.record.partial || engine.knows(layer.id.str());
+      if (needed[i] && layer.parent) needed[*layer.parent] = true;
+    }
+    for (size_t i = 0; i < survey_.layers.size(); ++i) {
+      const LayerId& id = survey_.layers[i].id;
+      if (!needed[i]) report_.orphans.push_back({.id = id, .bytes = size_of(id)});
+    }
+  }
+
+  int64_t size_of(const LayerId& id) const {
+    std::vector<UniqueFd> content;
+    content.push_back(sys::try_openat(home_.get(), layout::in_layer(id, layout::kDiff),
+                                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    if (!content.front()) return 0;
+    return measure({.upper = MergedDir(std::move(content)), .parent = std::nullopt});
+  }
+
+  const StoreCheckOptions& options_;
+  UniqueFd home_;
+  Survey survey_;                          // of the last look
+  std::vector<Finding> findings_;          // of the last look
+  std::map<std::string, size_t> mounted_;  // of the last look
+  StoreReport report_;
+};
+
+}  // namespace
+
+size_t StoreReport::count(Gravity gravity) const {
+  return static_cast<size_t>(
+      std::count_if(findings.begin(), findings.end(),
+                    [&](const Finding& finding) { return finding.gravity == gravity; }));
+}
+
+StoreReport check_store(const std::filesystem::path& home, const StoreCheckOptions& options) {
+  return with_context("check the store in " + quoted(home.native()),
+                      [&] { return Checker(home, options).run(); });
+}
+
+}  // namespace overlayd

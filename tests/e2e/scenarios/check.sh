@@ -1,0 +1,62 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# overlayd check: no false alarm while an engine works, orphans by its layer database, repairs between runs
+# needs: process
+begin_scenario
+
+check() { "$OVERLAYD" check --layerdb "$(data_root)/image/$STORAGE_DRIVER/layerdb" "$@" "$(home)"; }
+last_line() { tail -n 1 <<<"$1"; }
+number_of() { check --json | jq ".findings + .orphans | length"; }
+
+run_idle running busybox
+context=$(new_context chain <<'END'
+FROM busybox
+RUN echo one >/one
+RUN echo two >/two
+END
+)
+classic_build chain "$context"
+buildkit_build cached "$context"
+
+# --- while it is served
+while :; do run chain true || break; done &
+load=$!
+failed=0
+for _ in {1..10}; do
+  "$OVERLAYD" check "$(home)" >"$SCRATCH/report" || failed=1
+  grep -v -e '^leftover' "$SCRATCH/report" >>"$SCRATCH/reports"
+done
+kill "$load"
+wait "$load" || true
+same "containers that come and go are no damage" 0 "$failed"
+same "and it is known that the store is served" 10 "$(grep -c 'the store is being served' "$SCRATCH/reports")"
+knows_all() { [[ $(number_of) == 0 ]]; }
+eventually "all that the engine has made it knows" 20 knows_all
+fails_with "a store that is served is not repaired" "another process serves it" check --repair
+
+# --- a layer that the engine knows nothing of
+id=orphaned
+curl --silent --fail --unix-socket "$PLUGIN_SOCKET" --data "{\"ID\":\"$id\"}" http://x/GraphDriver.Create >/dev/null
+echo 12345 >"$(home)/$id/diff/file"
+same "it is an orphan" "orphan: '$id': 6 bytes" "$(check | grep orphan:)"
+curl --silent --fail --unix-socket "$PLUGIN_SOCKET" --data "{\"ID\":\"$id\"}" http://x/GraphDriver.Remove >/dev/null
+
+# --- while nothing runs
+docker rm --force running >/dev/null
+docker create --network none --name kept chain cat /one /two >/dev/null
+layer=$(docker inspect --format '{{.GraphDriver.Data.UpperDir}}' kept)
+layer=$(basename "$(dirname "$layer")")
+stop_dockerd
+stop_overlayd
+succeeds "a store at rest is clean" check
+: >"$(home)/$layer/lower" # what a power cut made of it with older engines
+: >"$(home)/$layer/link"
+report=$(check || true)
+same "damage is found" "2" "$(grep -c "^damage: '$layer/.*(can be repaired)" <<<"$report")"
+succeeds "and repaired" check --repair
+succeeds "for good" check
+: >"$(home)/$layer/lower"
+start_overlayd
+same "a start repairs it as well" 0 "$("$OVERLAYD" check --json "$(home)" | jq '.findings | length')"
+start_dockerd
+same "the container has all its files" "one two" "$(docker start --attach kept | paste -sd ' ')"
