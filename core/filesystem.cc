@@ -36,7 +36,7 @@ constexpr Magic kMagics[] = {
 
 std::string filesystem_name(int fd) {
   struct statfs info {};
-  if (::fstatfs(fd, &info) != 0)
+  if (sys::retry_eintr([&] { return ::fstatfs(fd, &info); }) != 0)
     throw_errno([] { return std::string("ask for the file system type"); });
   // f_type is signed and wider than the number it holds.
   const auto number = static_cast<uint32_t>(info.f_type);

@@ -164,7 +164,9 @@ void mount_overlay_classic(int home_fd, const OverlaySpec& spec, const std::stri
 // What a remount would otherwise take away. The ST_ bits of statfs(2) are the MS_ bits.
 unsigned long kept_flags(const std::string& path) {
   struct statfs info {};
-  if (::statfs(path.c_str(), &info) != 0) throw_errno("ask for the mount flags of", path);
+  if (sys::retry_eintr([&] { return ::statfs(path.c_str(), &info); }) != 0) {
+    throw_errno("ask for the mount flags of", path);
+  }
   return static_cast<unsigned long>(info.f_flags) & (MS_NOSUID | MS_NODEV | MS_NOEXEC);
 }
 
