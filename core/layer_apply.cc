@@ -22,6 +22,7 @@
 #include "core/sys.h"
 #include "core/tar_read_ahead.h"
 #include "core/whiteout.h"
+#include "core/write_back.h"
 #include "core/xattr.h"
 
 namespace overlayd {
@@ -96,8 +97,12 @@ void set_times(int fd, const timespec& mtime) {
 
 class Extractor {
  public:
-  Extractor(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower)
-      : root_(root), maps_(maps), tar_(source), directory_(root, maps, std::move(open_lower)) {}
+  Extractor(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower, Commit commit)
+      : root_(root),
+        maps_(maps),
+        commit_(commit),
+        tar_(source),
+        directory_(root, maps, std::move(open_lower)) {}
 
   int64_t run() {
     while (const auto entry = tar_.next()) {
@@ -109,6 +114,7 @@ class Extractor {
     }
     drop_aufs_links();
     directory_.leave();
+    write_back_.finish();
     return recount_ ? recount() : size_;
   }
 
@@ -268,6 +274,7 @@ class Extractor {
     set_owner_and_mode(parent, name, entry, Origin::New);
     set_times(fd.get(), to_timespec(entry.mtime));
     add_size(entry.size);
+    if (end > 0 && commit_.needs_data()) write_back_.take(std::move(fd), entry.name);
   }
 
   // Holes take no room, so two headers are enough to claim more than the answer can say.
@@ -464,7 +471,9 @@ class Extractor {
 
   int root_;
   const IdMaps& maps_;
+  const Commit commit_;
   const uid_t uid_ = ::geteuid();
+  WriteBack write_back_;
   TarReadAhead tar_;
   LayerDirectories directory_;
   bool has_aufs_links_ = false;
@@ -474,8 +483,9 @@ class Extractor {
 
 }  // namespace
 
-int64_t apply_layer_tar(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower) {
-  return Extractor(root, maps, source, std::move(open_lower)).run();
+int64_t apply_layer_tar(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower,
+                        Commit commit) {
+  return Extractor(root, maps, source, std::move(open_lower), commit).run();
 }
 
 }  // namespace overlayd

@@ -27,10 +27,11 @@ UniqueFd make_directory(int dirfd, const std::string& name, mode_t mode, uid_t u
   return fd;
 }
 
-void write_new_file(int dirfd, const std::string& name, std::string_view content, mode_t mode) {
-  const UniqueFd fd = sys::openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+UniqueFd write_new_file(int dirfd, const std::string& name, std::string_view content, mode_t mode) {
+  UniqueFd fd = sys::openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   if ((sys::fstat(fd.get()).st_mode & 07777) != mode) sys::fchmod(fd.get(), mode);
   sys::write_full(fd.get(), std::as_bytes(std::span(content.data(), content.size())));
+  return fd;
 }
 
 // Something longer than `limit` is nothing of ours, and no more use than an empty file.
@@ -70,14 +71,20 @@ std::optional<LayerContents> read_layer(int home, const LayerId& id) {
 }
 
 void stage_layer(int home, const std::string& directory, const LayerRecord& record,
-                 const LayerOwner& owner) {
+                 const LayerOwner& owner, Commit commit) {
   const UniqueFd layer = make_directory(home, directory, kLayerMode, ::geteuid(), owner.root_gid);
   if (!layer) throw SysError(EEXIST, "make directory " + quoted(directory));
   make_content_directory(layer.get(), layout::kDiff, owner);
-  write_new_file(layer.get(), layout::kLink, record.link, 0644);
-  if (record.lowers.empty()) return;
-  write_new_file(layer.get(), layout::kLower, layout::format_lower(record.lowers), 0644);
-  make_private_directory(layer.get(), layout::kWork, owner);
+  std::vector<UniqueFd> files;
+  files.push_back(write_new_file(layer.get(), layout::kLink, record.link, 0644));
+  if (!record.lowers.empty()) {
+    const std::string lower = layout::format_lower(record.lowers);
+    files.push_back(write_new_file(layer.get(), layout::kLower, lower, 0644));
+    make_private_directory(layer.get(), layout::kWork, owner);
+  }
+  if (!commit.needs_data()) return;
+  for (const UniqueFd& file : files) Commit::start_writing(file.get());
+  for (const UniqueFd& file : files) Commit::finish_writing(file.get());
 }
 
 void make_content_directory(int dirfd, const std::string& name, const LayerOwner& owner) {

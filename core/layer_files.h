@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/commit.h"
 #include "core/id_map.h"
 #include "core/layer_id.h"
 
@@ -44,10 +45,11 @@ struct LayerContents {
 /// SysError when something cannot be read.
 std::optional<LayerContents> read_layer(int home, const LayerId& id);
 
-/// Makes a complete empty layer as <home>/<directory>, somewhere outside the layers' own names.
-/// Leaves what it made on failure: staging is swept by its owner.
+/// Makes a complete empty layer as <home>/<directory>, somewhere outside the layers' own names,
+/// with its files' data as `commit` must have it. Leaves what it made on failure: staging is swept
+/// by its owner.
 void stage_layer(int home, const std::string& directory, const LayerRecord& record,
-                 const LayerOwner& owner);
+                 const LayerOwner& owner, Commit commit);
 
 /// Makes the directory that holds a layer's content, with the mode and owner that an empty one has.
 void make_content_directory(int dirfd, const std::string& name, const LayerOwner& owner);

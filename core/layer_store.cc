@@ -11,6 +11,7 @@
 #include <optional>
 #include <system_error>
 
+#include "core/commit.h"
 #include "core/confinement.h"
 #include "core/error.h"
 #include "core/filesystem.h"
@@ -106,6 +107,8 @@ class OverlayLayerStore final : public LayerStore {
   int64_t record_size(Layer& layer, int64_t size) const;
   void begin_filling(Layer& layer, const LayerId* parent);
   int64_t fill(const Layer& layer, ByteSource& source);
+  void publish_content(const LayerId& id);
+  void take_content_back(const LayerId& id) noexcept;
   void finish_filling(Layer& layer, int64_t size);
   void abandon_filling(Layer& layer) noexcept;
 
@@ -118,6 +121,7 @@ class OverlayLayerStore final : public LayerStore {
   UniqueFd home_;
   struct stat home_info_ {};
   UniqueFd lock_;
+  Commit commit_;
   OverlaySupport overlay_;
   MountLedger ledger_;
   LayerTable table_;
@@ -138,6 +142,7 @@ OverlayLayerStore::OverlayLayerStore(StoreConfig config, Observer& observer)
   lock_ = lock_store(home_.get());
   overlay_ = probe_overlay(sys::open_path_dir(home_.get(), layout::kStagingDirectory).get(),
                            config_.mount_method);
+  commit_ = Commit(choose_commit_method(config_.durability, home_.get()));
   trash_.emplace(sys::open_path_dir(home_.get(), layout::kTrashDirectory), observer_);
   sweep_staging();
   table_.load(home_.get(), observer_);
@@ -231,6 +236,8 @@ StoreStatus OverlayLayerStore::status() const {
   StoreStatus status{.backing_filesystem = filesystem_name(home_.get()),
                      .supports_d_type = true,  // probe_overlay refuses to start without
                      .mount_method = overlay_.method,
+                     .durability = config_.durability,
+                     .commit_method = commit_.method(),
                      .max_lowers = overlay_.max_lowers,
                      .layers = 0,
                      .mounted = 0,
@@ -281,7 +288,7 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
   LayerRecord record;
   record.link = link;
   if (parent) record.lowers = parent->links();
-  stage_layer(home_.get(), staged, record, owner_);
+  stage_layer(home_.get(), staged, record, owner_, commit_);
 
   const bool marked = parent && adopt_child(*parent);
   ScopeExit disown([&] {
@@ -291,6 +298,7 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
   ScopeExit unlink([&] { ::unlinkat(home_.get(), layout::link_path(link).c_str(), 0); });
   publish(id, staged);  // commit point, unless there is no memory left to know of it
   made = &id.str();
+  commit_(home_.get());
   table_.insert(std::make_shared<Layer>(id, link, parent));
   unmake.dismiss();
   unlink.dismiss();
@@ -350,6 +358,8 @@ void OverlayLayerStore::remove(const LayerId& id) {
     layer->removed = true;
   }
   forget_removed(layer);
+  with_context("the removal of " + layer_name(id) + " may not survive a power cut",
+               [&] { commit_(home_.get()); });
 }
 
 // The layer is gone whatever happens here; a link that stays is removed at the next start.
@@ -701,8 +711,11 @@ int64_t OverlayLayerStore::apply_diff(const LayerId& id, const LayerId* parent,
   const StreamGuard guard(streams_);
   begin_filling(*layer, parent);
   ScopeExit abandon([&] { abandon_filling(*layer); });
-  const int64_t size =
-      with_context("apply " + layer_name(id), [&] { return fill(*layer, source); });
+  const int64_t size = with_context("apply " + layer_name(id), [&] {
+    const int64_t filled = fill(*layer, source);
+    publish_content(id);
+    return filled;
+  });
   finish_filling(*layer, size);
   abandon.dismiss();
   return size;
@@ -716,8 +729,9 @@ int64_t OverlayLayerStore::fill(const Layer& layer, ByteSource& source) {
   OpenLower open_lower;
   if (layer.parent) open_lower = [&] { return open_stack(*layer.parent); };
   int64_t size = 0;
-  run_confined(root.get(), home_.get(),
-               [&] { size = apply_layer_tar(root.get(), config_.id_maps, source, open_lower); });
+  run_confined(root.get(), home_.get(), [&] {
+    size = apply_layer_tar(root.get(), config_.id_maps, source, open_lower, commit_);
+  });
   return size;
 }
 
@@ -743,11 +757,31 @@ void OverlayLayerStore::begin_filling(Layer& layer, const LayerId* parent) {
   layer.filling = true;
 }
 
+// While the layer is being filled, so that nobody else touches it and no lock is held for the disk.
+void OverlayLayerStore::publish_content(const LayerId& id) {
+  const std::string partial = layout::in_layer(id, layout::kPartial);
+  const UniqueFd layer = sys::open_directory(home_.get(), id.str());
+  // Commit point. rename(2) replaces an empty directory and refuses any other.
+  sys::renameat(home_.get(), partial, home_.get(), layout::in_layer(id, layout::kDiff));
+  ScopeExit take_back([&] { take_content_back(id); });
+  commit_(layer.get());
+  take_back.dismiss();
+}
+
+void OverlayLayerStore::take_content_back(const LayerId& id) noexcept {
+  const std::string partial = layout::in_layer(id, layout::kPartial);
+  try {
+    make_content_directory(home_.get(), partial, owner_);
+    sys::renameat(home_.get(), partial, home_.get(), layout::in_layer(id, layout::kDiff),
+                  RENAME_EXCHANGE);
+  } catch (const std::exception& error) {
+    observer_.note(NoteLevel::Warning,
+                   "the next start will take " + layer_name(id) + " for complete: " + error.what());
+  }
+}
+
 void OverlayLayerStore::finish_filling(Layer& layer, int64_t size) {
   const Lock lock(layer.mutex);
-  // Commit point. rename(2) replaces an empty directory and refuses any other.
-  sys::renameat(home_.get(), layout::in_layer(layer.id, layout::kPartial), home_.get(),
-                layout::in_layer(layer.id, layout::kDiff));
   layer.filling = layer.unfinished = false;
   if (layer.writers.none()) layer.size = size;
   layer.filled.notify_all();

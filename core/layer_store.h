@@ -10,6 +10,10 @@
 // state changes, never while tar bytes move. No lock is held while reading from a source or writing
 // to a sink.
 //
+// Durability: what create(), remove() and apply_diff() have done when they return survives a power
+// cut, unless the config says otherwise. Layers' mounts and what is written to them are no part of
+// that.
+//
 // Errors: every method throws Error (core/error.h) and then has changed nothing, unless it says
 // otherwise.
 #pragma once
@@ -22,6 +26,7 @@
 #include <vector>
 
 #include "core/change.h"
+#include "core/durability.h"
 #include "core/id_map.h"
 #include "core/layer_id.h"
 #include "core/mount_method.h"
@@ -37,6 +42,7 @@ struct StoreConfig {
   std::vector<std::string> options;  ///< the engine's --storage-opt values, "key=value"
   IdMaps id_maps;
   MountMethod mount_method = MountMethod::Auto;
+  Durability durability = Durability::Strict;
   bool operator==(const StoreConfig&) const = default;
 };
 
@@ -51,7 +57,9 @@ struct StoreStatus {
   std::string backing_filesystem;  ///< Docker's name for it: "extfs", "xfs", …
   bool supports_d_type = true;
   MountMethod mount_method = MountMethod::Auto;  ///< the one in use, never Auto
-  size_t max_lowers = 0;                         ///< layers that may lie below one layer
+  Durability durability = Durability::Strict;
+  CommitMethod commit_method = CommitMethod::Targeted;  ///< how, on this file system
+  size_t max_lowers = 0;                                ///< layers that may lie below one layer
   size_t layers = 0;
   size_t mounted = 0;
   std::vector<std::string> damaged;  ///< ids of the layers that can only be removed, sorted

@@ -17,6 +17,15 @@ const LayerId* pointer(const std::optional<LayerId>& id) { return id ? &*id : nu
 
 std::string text(bool value) { return value ? "true" : "false"; }
 
+// "strict (targeted)"; where there is but one way to do it, its name alone.
+std::string durability_of(const StoreStatus& status) {
+  std::string text(to_string(status.durability));
+  if (status.durability == Durability::Strict) {
+    text += " (" + std::string(to_string(status.commit_method)) + ")";
+  }
+  return text;
+}
+
 std::string joined(const std::vector<std::filesystem::path>& paths) {
   std::string all;
   for (const auto& path : paths) {
@@ -49,9 +58,11 @@ class HeldDiff final : public LayerDiff {
 
 }  // namespace
 
-Driver::Driver(StateDir& state, MountMethod mount_method, OpenStore open_store, Log& log)
+Driver::Driver(StateDir& state, MountMethod mount_method, Durability durability,
+               OpenStore open_store, Log& log)
     : state_(state),
       mount_method_(mount_method),
+      durability_(durability),
       open_store_(std::move(open_store)),
       log_(log),
       observer_(log),
@@ -142,7 +153,8 @@ void Driver::open(const InitRequest& request) {
                         .state_dir = state_.path(),
                         .options = request.options,
                         .id_maps = request.id_maps,
-                        .mount_method = mount_method_},
+                        .mount_method = mount_method_,
+                        .durability = durability_},
                        observer_);
   serving_ = request;
 }
@@ -200,6 +212,7 @@ StatusReply Driver::status() {
            {"userxattr", text(false)},
            {"overlayd Version", std::string(version())},
            {"Mount API", std::string(to_string(status.mount_method))},
+           {"Durability", durability_of(status)},
            {"Layer Limit", std::to_string(status.max_lowers)},
            {"Layers", std::to_string(status.layers)},
            {"Mounted Layers", std::to_string(status.mounted)},

@@ -28,7 +28,8 @@ class Driver {
   using OpenStore = std::function<std::unique_ptr<LayerStore>(StoreConfig, Observer&)>;
 
   /// `state` and `log` must outlive the driver.
-  Driver(StateDir& state, MountMethod mount_method, OpenStore open_store, Log& log);
+  Driver(StateDir& state, MountMethod mount_method, Durability durability, OpenStore open_store,
+         Log& log);
 
   /// Opens the store of the last successful Init, if there was one. Makes no home. A failure is
   /// logged, and is what calls answer with until an Init succeeds.
@@ -78,6 +79,7 @@ class Driver {
 
   StateDir& state_;
   const MountMethod mount_method_;
+  const Durability durability_;
   const OpenStore open_store_;
   Log& log_;
   LogObserver observer_;

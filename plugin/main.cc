@@ -39,7 +39,7 @@ void serve(const ServeOptions& options, Log& log) {
   StateDir state(options.state_dir);
   // Clients may connect from here on; their calls wait until the store is there.
   auto listener = std::make_unique<UnixListener>(options.socket);
-  Driver driver(state, options.mount_api, LayerStore::open, log);
+  Driver driver(state, options.mount_api, options.durability, LayerStore::open, log);
   driver.resume();
   const Routes routes(driver, log);
   HttpServer server(

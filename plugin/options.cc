@@ -12,7 +12,7 @@ namespace overlayd {
 namespace {
 
 struct RawOptions {
-  std::string socket, state_dir, log_level = "info", mount_api = "auto";
+  std::string socket, state_dir, log_level = "info", mount_api = "auto", durability = "strict";
 };
 
 void add_serve(CLI::App& app, RawOptions& raw) {
@@ -39,6 +39,13 @@ void add_serve(CLI::App& app, RawOptions& raw) {
       ->check([](const std::string& text) {
         return parse_mount_method(text) ? std::string() : "unknown mount API '" + text + "'";
       });
+  serve->add_option("--durability", raw.durability, "strict, syncfs or none")
+      ->envname("OVERLAYD_DURABILITY")
+      ->capture_default_str()
+      ->type_name("HOW")
+      ->check([](const std::string& text) {
+        return parse_durability(text) ? std::string() : "unknown durability '" + text + "'";
+      });
 }
 
 void add_check(CLI::App& app, CheckOptions& options) {
@@ -57,7 +64,8 @@ ServeOptions cooked(const RawOptions& raw) {
   return {.socket = std::filesystem::absolute(raw.socket),
           .state_dir = std::filesystem::absolute(raw.state_dir),
           .log_level = parse_log_level(raw.log_level).value(),
-          .mount_api = parse_mount_method(raw.mount_api).value()};
+          .mount_api = parse_mount_method(raw.mount_api).value(),
+          .durability = parse_durability(raw.durability).value()};
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <iosfwd>
 #include <optional>
 
+#include "core/durability.h"
 #include "core/mount_method.h"
 #include "core/store_check.h"
 #include "plugin/log.h"
@@ -18,6 +19,7 @@ struct ServeOptions {
   std::filesystem::path state_dir;  ///< absolute
   LogLevel log_level = LogLevel::Info;
   MountMethod mount_api = MountMethod::Auto;
+  Durability durability = Durability::Strict;
 };
 
 struct CheckOptions {
@@ -33,8 +35,8 @@ struct CommandLine {
   int exit_code = 0;
 };
 
-/// Reads flags, then OVERLAYD_SOCKET, OVERLAYD_STATE_DIR, OVERLAYD_LOG_LEVEL and OVERLAYD_MOUNT_API
-/// for those not given. Help and version go to `out`, complaints to `err`.
+/// Reads flags, then OVERLAYD_SOCKET, OVERLAYD_STATE_DIR, OVERLAYD_LOG_LEVEL, OVERLAYD_MOUNT_API
+/// and OVERLAYD_DURABILITY for those not given. Help and version go to `out`, complaints to `err`.
 CommandLine parse_command_line(int argc, const char* const* argv, std::ostream& out,
                                std::ostream& err);
 

@@ -115,7 +115,7 @@ class ProtocolSandbox : public RootSandbox {
 
   Log log_{LogLevel::Off};
   StateDir state_{path() + "/state"};
-  Driver driver_{state_, MountMethod::Auto, LayerStore::open, log_};
+  Driver driver_{state_, MountMethod::Auto, Durability::None, LayerStore::open, log_};
   Routes routes_{driver_, log_};
   std::string untouched_;
 };

@@ -31,7 +31,7 @@ struct Process {
   explicit Process(Machine& machine)
       : state(machine.scratch / "state"),
         driver(
-            state, MountMethod::Classic,
+            state, MountMethod::Classic, Durability::Syncfs,
             [&machine](StoreConfig config, Observer&) {
               return machine.world.open(std::move(config));
             },
@@ -82,6 +82,7 @@ TEST_SUITE("driver") {
     CHECK(config.state_dir == machine.scratch / "state");
     CHECK(config.options == std::vector<std::string>{"a=b"});
     CHECK(config.mount_method == MountMethod::Classic);
+    CHECK(config.durability == Durability::Syncfs);
   }
 
   TEST_CASE("the same Init again changes nothing, however busy the store") {

@@ -62,6 +62,8 @@ class FakeStore final : public LayerStore {
     return {.backing_filesystem = "extfs",
             .supports_d_type = true,
             .mount_method = MountMethod::LayerFds,
+            .durability = Durability::Strict,
+            .commit_method = CommitMethod::Targeted,
             .max_lowers = 500,
             .layers = 12,
             .mounted = 3,

@@ -42,7 +42,7 @@ struct Daemon {
   test::FakeWorld world;
   Log log{LogLevel::Off};
   StateDir state{scratch / "state"};
-  Driver driver{state, MountMethod::Auto,
+  Driver driver{state, MountMethod::Auto, Durability::None,
                 [this](StoreConfig config, Observer&) { return world.open(std::move(config)); },
                 log};
   Routes routes{driver, log};

@@ -43,6 +43,7 @@ TEST_SUITE("options") {
     CHECK(outcome.command.serve->state_dir == "/var/x");
     CHECK(outcome.command.serve->log_level == LogLevel::Info);
     CHECK(outcome.command.serve->mount_api == MountMethod::Auto);
+    CHECK(outcome.command.serve->durability == Durability::Strict);
   }
 
   TEST_CASE("the environment stands in for flags, and flags win") {
@@ -50,12 +51,14 @@ TEST_SUITE("options") {
     const Environment state("OVERLAYD_STATE_DIR", "/var/env");
     const Environment level("OVERLAYD_LOG_LEVEL", "debug");
     const Environment method("OVERLAYD_MOUNT_API", "classic");
+    const Environment durability("OVERLAYD_DURABILITY", "none");
     const Outcome outcome = parse({"serve", "--socket", "/run/flag.sock"});
     REQUIRE(outcome.command.serve);
     CHECK(outcome.command.serve->socket == "/run/flag.sock");
     CHECK(outcome.command.serve->state_dir == "/var/env");
     CHECK(outcome.command.serve->log_level == LogLevel::Debug);
     CHECK(outcome.command.serve->mount_api == MountMethod::Classic);
+    CHECK(outcome.command.serve->durability == Durability::None);
   }
 
   TEST_CASE("relative paths are made absolute") {
@@ -87,6 +90,7 @@ TEST_SUITE("options") {
         {"serve", "--socket", "/x"},
         {"serve", "--socket", "/x", "--state-dir", "/y", "--log-level", "loud"},
         {"serve", "--socket", "/x", "--state-dir", "/y", "--mount-api", "magic"},
+        {"serve", "--socket", "/x", "--state-dir", "/y", "--durability", "magic"},
         {"serve", "--socket", "/x", "--state-dir", "/y", "surplus"},
         {"check"},
         {"check", "/home", "surplus"},
