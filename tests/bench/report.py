@@ -52,8 +52,8 @@ class Result:
         if "at_most" in case:
             return f"≤ {case['at_most']} {unit(case)}", ours * SCALE[case["unit"]] <= case["at_most"]
         if "at_most_times" in case:
-            quiet = self.median(case["at_most_times"], "overlayd")
-            return f"≤ {case['times']}x the quiet one", quiet is not None and ours <= quiet * case["times"]
+            other = self.median(case["at_most_times"], "overlayd")
+            return f"≤ {case['times']}x {case['of']}", other is not None and ours <= other * case["times"]
         return "", None
 
     def row(self, case):

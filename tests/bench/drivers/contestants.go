@@ -139,8 +139,14 @@ func pluginCommand(socket string) *exec.Cmd {
 	return exec.Command("/proc/self/exe", "-serve", socket)
 }
 
-func overlaydCommand(socket string) *exec.Cmd {
-	return exec.Command(*overlayd, "serve", "--socket", socket, "--state-dir", socket+".state", "--log-level", "warning")
+// As little durable as Docker's driver; what more costs is measured in durable.go.
+func overlaydCommand(socket string) *exec.Cmd { return overlaydWith("none")(socket) }
+
+func overlaydWith(durability string) func(socket string) *exec.Cmd {
+	return func(socket string) *exec.Cmd {
+		return exec.Command(*overlayd, "serve", "--socket", socket, "--state-dir", socket+".state",
+			"--log-level", "warning", "--durability", durability)
+	}
 }
 
 type server struct {

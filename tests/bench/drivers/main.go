@@ -78,6 +78,9 @@ func measure() error {
 	if err := inTurns(r, group); err != nil {
 		return err
 	}
+	if err := compareDurabilities(r, small, large); err != nil {
+		return err
+	}
 	if err := alone(r, small); err != nil {
 		return err
 	}
