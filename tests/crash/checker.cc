@@ -168,6 +168,7 @@ std::map<std::string, FoundLayer> find_with_overlayd(const std::string& root,
   StoreConfig config;
   config.home = root + kHome;
   config.state_dir = state;
+  config.durability = Durability::None;  // nothing of what follows is to last
   const auto store = LayerStore::open(config, observer);
   std::map<std::string, FoundLayer> found;
   for (const std::string& id : possible_layers()) {

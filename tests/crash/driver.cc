@@ -20,10 +20,11 @@ namespace {
 
 class OverlaydDriver final : public Driver {
  public:
-  OverlaydDriver(const std::string& root, const std::string& state) {
+  OverlaydDriver(const std::string& root, const std::string& state, Durability durability) {
     StoreConfig config;
     config.home = root + kHome;
     config.state_dir = state;
+    config.durability = durability;
     store_ = LayerStore::open(config, observer_);
   }
 
@@ -120,8 +121,9 @@ class DockerDriver final : public Driver {
 
 }  // namespace
 
-std::unique_ptr<Driver> open_overlayd(const std::string& root, const std::string& state) {
-  return std::make_unique<OverlaydDriver>(root, state);
+std::unique_ptr<Driver> open_overlayd(const std::string& root, const std::string& state,
+                                      Durability durability) {
+  return std::make_unique<OverlaydDriver>(root, state, durability);
 }
 
 std::unique_ptr<Driver> open_docker(const std::string& root, const std::string& program) {

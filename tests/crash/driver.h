@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "core/durability.h"
+
 namespace overlayd::test {
 
 class Driver {
@@ -21,7 +23,8 @@ class Driver {
 inline constexpr char kHome[] = "/overlay2";
 
 /// overlayd's store, in this process. `state` is its state directory, outside of the disk.
-std::unique_ptr<Driver> open_overlayd(const std::string& root, const std::string& state);
+std::unique_ptr<Driver> open_overlayd(const std::string& root, const std::string& state,
+                                      Durability durability);
 
 /// Docker's own overlay2 driver, in `program` (tests/crash/docker).
 std::unique_ptr<Driver> open_docker(const std::string& root, const std::string& program);

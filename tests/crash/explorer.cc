@@ -66,7 +66,7 @@ class Worker {
 
   std::unique_ptr<Driver> open(const std::string& root) const {
     if (!options_.docker.empty()) return open_docker(root, options_.docker);
-    return open_overlayd(root, places_.state);
+    return open_overlayd(root, places_.state, options_.durability);
   }
 
   void explore(uint64_t number, const Workload& workload, const Recording& recording) {

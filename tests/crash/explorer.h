@@ -15,6 +15,7 @@ namespace overlayd::test {
 struct ExplorerOptions {
   std::string scratch;  ///< an empty tmpfs in a mount namespace of the caller's own
   FileSystem file_system = FileSystem::Ext4;
+  Durability durability = Durability::Strict;
   std::string docker;      ///< the program of Docker's driver, or empty: overlayd is judged
   uint64_t images = 1000;  ///< to look at, about
   uint64_t seed = 1;

@@ -22,6 +22,8 @@ ExplorerOptions parse(int argc, char** argv) {
       options.file_system = value == "xfs" ? FileSystem::Xfs : FileSystem::Ext4;
     } else if (name == "--scratch") {
       options.scratch = value;
+    } else if (name == "--durability" && overlayd::parse_durability(value)) {
+      options.durability = *overlayd::parse_durability(value);
     } else if (name == "--docker") {
       options.docker = value;
     } else if (name == "--images") {
