@@ -18,8 +18,8 @@ namespace {
 
 void write_range(int file, unsigned flags) {
   // No end is the end of the file.
-  while (::sync_file_range(file, 0, 0, flags) != 0) {
-    if (errno != EINTR) throw_errno([] { return "write a file back"; });
+  if (sys::retry_eintr([&] { return ::sync_file_range(file, 0, 0, flags); }) != 0) {
+    throw_errno([] { return "write a file back"; });
   }
 }
 
@@ -71,10 +71,14 @@ void Commit::operator()(int directory) const {
   switch (method_) {
     case CommitMethod::None: return;
     case CommitMethod::Syncfs:
-      if (::syncfs(directory) != 0) throw_errno([] { return "sync the file system"; });
+      if (sys::retry_eintr([&] { return ::syncfs(directory); }) != 0) {
+        throw_errno([] { return "sync the file system"; });
+      }
       return;
     case CommitMethod::Targeted:
-      if (::fsync(directory) != 0) throw_errno([] { return "sync a directory"; });
+      if (sys::retry_eintr([&] { return ::fsync(directory); }) != 0) {
+        throw_errno([] { return "sync a directory"; });
+      }
   }
 }
 
