@@ -99,6 +99,12 @@ StoreState top_is_unmounted(StoreState state) {
   return state;
 }
 
+// Its removal may not survive a power cut, which is an error; it is done all the same.
+StoreState top_is_gone(StoreState state) {
+  state.erase("top");
+  return state;
+}
+
 // A parent that stays read-only has lost nothing.
 StoreState top_is_read_only(StoreState state) {
   state.at("top") += ", read-only";
@@ -218,11 +224,13 @@ std::vector<Operation> operations() {
       reading("the changes of a layer and another ancestor", changes, "top", "base"),
       reading("the size of a read-only layer", size, "mid", "base"),
       reading("the size of a layer and another ancestor", size, "top", "base"),
-      {.name = "removing a layer", .run = [](LayerStore& store) { return remove(store, "top"); }},
+      {.name = "removing a layer",
+       .run = [](LayerStore& store) { return remove(store, "top"); },
+       .between = {top_is_gone}},
       {.name = "removing a mounted layer",
        .prepare = [](StoreSandbox& box) { box.get("top"); },
        .run = [](LayerStore& store) { return remove(store, "top"); },
-       .between = {top_is_unmounted}},
+       .between = {top_is_unmounted, top_is_gone}},
       {.name = "cleaning up",
        .prepare = [](StoreSandbox& box) { box.get("top"), box.get("mid"); },
        .damage = [](StoreSandbox& box) { hold_nothing(box, "top"); },
