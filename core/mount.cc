@@ -58,8 +58,9 @@ bool is_rooted_in(int proc, const std::string& pid, dev_t filesystem,
   constexpr int kFlags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
   if (::statx(proc, (pid + "/root").c_str(), kFlags, STATX_INO, &info) != 0) {
     // Gone, a zombie (both ENOENT or ESRCH), not ours to see (EACCES, EPERM), or a dead file
-    // system. Want of memory says nothing: it may be.
-    return errno == ENOMEM;
+    // system. Want of memory says nothing.
+    if (errno == ENOMEM) throw_errno("look at the root directory of process", pid);
+    return false;
   }
   return device_of(info) == filesystem && (!directory || info.stx_ino == *directory);
 }
