@@ -6,11 +6,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "core/error.h"
 #include "core/filesystem.h"
-#include "core/mountinfo.h"
 #include "core/sys.h"
 
 namespace overlayd {
@@ -25,7 +22,9 @@ void write_range(int file, unsigned flags) {
 
 constexpr size_t kMaxSysFile = 4096;  // a page
 
-bool ext4_has_journal(dev_t device) {
+// With data=journal, writing a file back only puts its data into the journal. The mount table does
+// not show it where it is the file system's own default.
+bool ext4_has_ordered_journal(dev_t device) {
   const auto link =
       sys::try_readlinkat(AT_FDCWD, "/sys/dev/block/" + std::to_string(major(device)) + ":" +
                                         std::to_string(minor(device)));
@@ -33,23 +32,17 @@ bool ext4_has_journal(dev_t device) {
   const std::string name = link->substr(link->rfind('/') + 1);
   const auto task =
       sys::try_read_file(AT_FDCWD, "/sys/fs/ext4/" + name + "/journal_task", kMaxSysFile);
-  return task && !task->starts_with("<none>");
-}
-
-// With data=journal, writing a file back only puts its data into the journal.
-bool journals_data(dev_t device) {
-  return std::ranges::any_of(read_mountinfo(), [&](const MountEntry& mount) {
-    return mount.major == major(device) && mount.minor == minor(device) &&
-           mount.super_options.find("data=journal") != std::string::npos;
-  });
+  const auto options =
+      sys::try_read_file(AT_FDCWD, "/proc/fs/ext4/" + name + "/options", kMaxSysFile);
+  return task && !task->starts_with("<none>") && options &&
+         options->find("data=journal") == std::string::npos;
 }
 
 bool has_ordered_journal(int fd) {
   const std::string name = filesystem_name(fd);
   if (name == "xfs") return true;
   if (name != "extfs") return false;  // which is ext2 and ext3, too: with one driver for all
-  const dev_t device = sys::fstat(fd).st_dev;
-  return ext4_has_journal(device) && !journals_data(device);
+  return ext4_has_ordered_journal(sys::fstat(fd).st_dev);
 }
 
 }  // namespace

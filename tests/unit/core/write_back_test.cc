@@ -10,9 +10,9 @@
 
 #include <doctest/doctest.h>
 
-#include "core/durability.h"
 #include "core/error.h"
 #include "core/sys.h"
+#include "tests/support/root_sandbox.h"
 #include "tests/support/temp_dir.h"
 
 namespace overlayd {
@@ -31,11 +31,6 @@ UniqueFd pipe_end() {
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   ::close(ends[0]);
   return UniqueFd(ends[1]);
-}
-
-size_t open_files() {
-  const UniqueFd self = sys::openat(AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY);
-  return sys::list_directory(self.get()).size();
 }
 
 std::string error_of_one_bad(int files, int bad) {
@@ -57,20 +52,20 @@ std::string error_of_one_bad(int files, int bad) {
 TEST_SUITE("write back") {
   TEST_CASE("files are closed when they have been written, however many") {
     for (const int count : {0, 1, 31, 32, 33, 1000}) {
-      const size_t before = open_files();
+      const size_t before = test::count_open_fds();
       CHECK(error_of_one_bad(count, -1) == "no error");
-      CHECK(open_files() == before);
+      CHECK(test::count_open_fds() == before);
     }
   }
 
   TEST_CASE("few files are open at a time") {
     const test::TempDir directory;
-    const size_t before = open_files();
+    const size_t before = test::count_open_fds();
     WriteBack write_back;
     size_t most = 0;
     for (int i = 0; i < 1000; ++i) {
       write_back.take(new_file(directory, i), "f");
-      most = std::max(most, open_files());
+      most = std::max(most, test::count_open_fds());
     }
     write_back.finish();
     CHECK(most - before <= 300);
@@ -78,28 +73,21 @@ TEST_SUITE("write back") {
 
   TEST_CASE("the first file that cannot be written is named, with a thread and without") {
     for (const int count : {5, 31, 32, 1000}) {
-      const size_t before = open_files();
+      const size_t before = test::count_open_fds();
       const std::string error = error_of_one_bad(count, 3);
       CHECK(error.starts_with("file 'f3': write a file back: "));
-      CHECK(open_files() == before);
+      CHECK(test::count_open_fds() == before);
     }
   }
 
   TEST_CASE("what is abandoned is closed") {
-    const size_t before = open_files();
+    const size_t before = test::count_open_fds();
     {
       const test::TempDir directory;
       WriteBack write_back;
       for (int i = 0; i < 1000; ++i) write_back.take(new_file(directory, i), "f");
     }
-    CHECK(open_files() == before);
-  }
-
-  TEST_CASE("durability is written as it is read") {
-    for (const char* text : {"strict", "syncfs", "none"}) {
-      CHECK(to_string(parse_durability(text).value()) == text);
-    }
-    CHECK_FALSE(parse_durability("magic"));
+    CHECK(test::count_open_fds() == before);
   }
 }
 
