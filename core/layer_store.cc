@@ -9,7 +9,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <system_error>
 
 #include "core/commit.h"
 #include "core/confinement.h"
@@ -296,7 +295,7 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
   });
   sys::symlinkat(layout::link_target(id), home_.get(), layout::link_path(link));
   ScopeExit unlink([&] { ::unlinkat(home_.get(), layout::link_path(link).c_str(), 0); });
-  publish(id, staged);  // commit point, unless there is no memory left to know of it
+  publish(id, staged);  // commit point, unless it cannot be made to last or kept in memory
   made = &id.str();
   commit_(home_.get());
   table_.insert(std::make_shared<Layer>(id, link, parent));
@@ -810,11 +809,7 @@ void OverlayLayerStore::abandon_filling(Layer& layer) noexcept {
 std::unique_ptr<LayerStore> LayerStore::open(StoreConfig config, Observer& observer) {
   const std::string home = config.home.string();
   return with_context("open the store in " + quoted(home), [&] {
-    try {
-      return std::make_unique<OverlayLayerStore>(std::move(config), observer);
-    } catch (const std::system_error& error) {
-      throw SysError(error.code().value(), "start a thread");
-    }
+    return std::make_unique<OverlayLayerStore>(std::move(config), observer);
   });
 }
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/sys.h"
+
 namespace overlayd {
 namespace {
 
@@ -16,7 +18,9 @@ constexpr std::chrono::milliseconds kForCompany{50};
 
 }  // namespace
 
-MountDrain::MountDrain() : thread_([this](const std::stop_token& stop) { run(stop); }) {}
+MountDrain::MountDrain()
+    : thread_(sys::starting_thread(
+          [this] { return std::jthread([this](const std::stop_token& stop) { run(stop); }); })) {}
 
 MountDrain::~MountDrain() = default;
 

@@ -32,9 +32,10 @@ void for_each_in_parallel(size_t count, const std::function<void(size_t)>& work)
       count / kWorthAThread, 1, std::clamp(std::thread::hardware_concurrency(), 1U, 4U));
   std::vector<std::future<void>> running;
   for (size_t thread = 1; thread < threads; ++thread) {
-    running.push_back(std::async(std::launch::async, [&work, thread, threads, count] {
+    const auto share = [&work, thread, threads, count] {
       for (size_t i = thread; i < count; i += threads) work(i);
-    }));
+    };
+    running.push_back(sys::starting_thread([&] { return std::async(std::launch::async, share); }));
   }
   for (size_t i = 0; i < count; i += threads) work(i);
   for (std::future<void>& other : running) other.get();
@@ -176,16 +177,11 @@ class Surveyor {
     }
     found.link = candidates.front();
     by_link_.emplace(found.link, id);
-    const std::string file = layout::in_layer(id, layout::kLink);
-    survey_.findings.push_back(
-        {.gravity = Gravity::Damage,
-         .layer = id.str(),
-         .file = file,
-         .what = "the file is missing or damaged",
-         .repair = Repair{.kind = Repair::Kind::WriteFile,
-                          .path = file,
-                          .content = found.link,
-                          .done = "restored the 'link' file of layer " + quoted(id.str())}});
+    note(Gravity::Damage, id.str(), "the file is missing or damaged",
+         {.kind = Repair::Kind::WriteFile,
+          .path = layout::in_layer(id, layout::kLink),
+          .content = found.link,
+          .done = "restored the 'link' file of layer " + quoted(id.str())});
   }
 
   // In l/, of the names that no layer has.
@@ -338,17 +334,12 @@ class Surveyor {
     lowers.insert(lowers.end(), parent.record.lowers.begin(), parent.record.lowers.end());
     if (!starts_with(lowers, found.lowers)) return "its 'lower' file contradicts its parent's";
     if (!found.is_torn && lowers == found.lowers) return {};
-    const std::string file = layout::in_layer(id, layout::kLower);
-    survey_.findings.push_back(
-        {.gravity = Gravity::Damage,
-         .layer = id.str(),
-         .file = file,
-         .what = "the file is missing or damaged",
-         .repair = Repair{.kind = Repair::Kind::WriteFile,
-                          .path = file,
-                          .content = layout::format_lower(lowers),
-                          .done = "restored the 'lower' file of layer " + quoted(id.str()) +
-                                  ", which lies on " + quoted(parent.id.str())}});
+    note(Gravity::Damage, id.str(), "the file is missing or damaged",
+         {.kind = Repair::Kind::WriteFile,
+          .path = layout::in_layer(id, layout::kLower),
+          .content = layout::format_lower(lowers),
+          .done = "restored the 'lower' file of layer " + quoted(id.str()) + ", which lies on " +
+                  quoted(parent.id.str())});
     found.lowers = std::move(lowers);
     return {};
   }
@@ -373,37 +364,26 @@ class Surveyor {
   }
 
   void drop_size(const LayerId& id) {
-    const std::string file = layout::in_layer(id, layout::kSize);
-    survey_.findings.push_back(
-        {.gravity = Gravity::Leftover,
-         .layer = id.str(),
-         .file = file,
-         .what = "the size of a layer that is not read-only is recorded",
-         .repair = Repair{.kind = Repair::Kind::Unlink,
-                          .path = file,
-                          .content = {},
-                          .done = "removed the outdated size of layer " + quoted(id.str())}});
+    note(Gravity::Leftover, id.str(), "the size of a layer that is not read-only is recorded",
+         {.kind = Repair::Kind::Unlink,
+          .path = layout::in_layer(id, layout::kSize),
+          .content = {},
+          .done = "removed the outdated size of layer " + quoted(id.str())});
   }
 
   void restore_mark(const LayerId& id) {
-    const std::string file = layout::in_layer(id, layout::kCommitted);
-    survey_.findings.push_back({.gravity = Gravity::Damage,
-                                .layer = id.str(),
-                                .file = file,
-                                .what = "other layers lie on it, and it is not marked as read-only",
-                                .repair = Repair{.kind = Repair::Kind::WriteFile,
-                                                 .path = file,
-                                                 .content = {},
-                                                 .done = "marked layer " + quoted(id.str()) +
-                                                         " as read-only: others lie on it"}});
+    note(Gravity::Damage, id.str(), "other layers lie on it, and it is not marked as read-only",
+         {.kind = Repair::Kind::WriteFile,
+          .path = layout::in_layer(id, layout::kCommitted),
+          .content = {},
+          .done = "marked layer " + quoted(id.str()) + " as read-only: others lie on it"});
   }
 
   // ---------------------------------------------------------------------------------------- l/
 
   // Makes l/ say what the layers' own 'link' files say.
   void compare_links() {
-    std::map<std::string, LayerId> wanted;
-    for (const auto& [link, id] : by_link_) wanted.emplace(link, id);
+    std::map<std::string, LayerId> wanted = by_link_;
     for (const auto& [name, target] : targets_) {
       const auto want = wanted.find(name);
       if (want == wanted.end()) {
@@ -429,14 +409,11 @@ class Surveyor {
     if (is_without_link(id)) return;
     // Left by an interrupted Create or Remove, or a second link to a layer: nothing is lost with
     // it.
-    survey_.findings.push_back({.gravity = Gravity::Leftover,
-                                .layer = {},
-                                .file = path,
-                                .what = "a link that no layer has",
-                                .repair = Repair{.kind = Repair::Kind::Unlink,
-                                                 .path = path,
-                                                 .content = {},
-                                                 .done = "removed the stray link " + path}});
+    note(Gravity::Leftover, {}, "a link that no layer has",
+         {.kind = Repair::Kind::Unlink,
+          .path = path,
+          .content = {},
+          .done = "removed the stray link " + path});
   }
 
   bool is_without_link(const std::string& id) const {
@@ -449,15 +426,21 @@ class Surveyor {
   void want_link(const std::string& link, const LayerId& id) {
     const std::string path = layout::link_path(link);
     const std::string target = layout::link_target(id);
-    survey_.findings.push_back(
-        {.gravity = Gravity::Damage,
-         .layer = id.str(),
-         .file = path,
-         .what = "the link is missing or leads elsewhere",
-         .repair = Repair{.kind = Repair::Kind::MakeLink,
-                          .path = path,
-                          .content = target,
-                          .done = "restored the link " + path + " to " + quoted(target)}});
+    note(Gravity::Damage, id.str(), "the link is missing or leads elsewhere",
+         {.kind = Repair::Kind::MakeLink,
+          .path = path,
+          .content = target,
+          .done = "restored the link " + path + " to " + quoted(target)});
+  }
+
+  // What is wrong with the file that the repair is about.
+  void note(Gravity gravity, std::string layer, std::string what, Repair repair) {
+    std::string file = repair.path;
+    survey_.findings.push_back({.gravity = gravity,
+                                .layer = std::move(layer),
+                                .file = std::move(file),
+                                .what = std::move(what),
+                                .repair = std::move(repair)});
   }
 
   int home_;

@@ -12,7 +12,6 @@
 #include <cstring>
 #include <exception>
 #include <memory>
-#include <system_error>
 #include <thread>
 
 #include "core/error.h"
@@ -322,17 +321,14 @@ bool remove_tree(int dirfd, const std::string& path, const std::function<bool()>
 
 void run_in_own_thread(const std::function<void()>& work) {
   std::exception_ptr failure;
-  try {
-    std::thread([&] {
-      try {
-        work();
-      } catch (...) {
-        failure = std::current_exception();
-      }
-    }).join();
-  } catch (const std::system_error& error) {
-    throw SysError(error.code().value(), "start a thread");
-  }
+  const auto run = [&] {
+    try {
+      work();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  };
+  starting_thread([&] { return std::thread(run); }).join();
   if (failure) std::rethrow_exception(failure);
 }
 

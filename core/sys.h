@@ -17,8 +17,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
+#include "core/error.h"
 #include "core/unique_fd.h"
 
 namespace overlayd::sys {
@@ -31,6 +33,16 @@ auto retry_eintr(Call call) {
     result = call();
   } while (result < 0 && errno == EINTR);
   return result;
+}
+
+/// What `start` returns, which starts a thread. Throws SysError when there can be no more.
+template <typename Start>
+auto starting_thread(Start start) {
+  try {
+    return start();
+  } catch (const std::system_error& error) {
+    throw SysError(error.code().value(), "start a thread");
+  }
 }
 
 UniqueFd openat(int dirfd, const std::string& path, int flags, mode_t mode = 0);

@@ -5,13 +5,13 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "core/error.h"
+#include "core/sys.h"
 #include "core/tar_field.h"
 
 namespace overlayd {
@@ -56,11 +56,7 @@ void keep(TarReader::Data& data) {
 
 struct TarReadAhead::Impl {
   explicit Impl(ByteSource& the_source) : source(the_source) {
-    try {
-      thread = std::thread([this] { read_all(); });
-    } catch (const std::system_error& error) {
-      throw SysError(error.code().value(), "start a thread");
-    }
+    thread = sys::starting_thread([this] { return std::thread([this] { read_all(); }); });
   }
 
   ~Impl() {

@@ -11,7 +11,8 @@ namespace overlayd {
 
 Trash::Trash(UniqueFd directory, Observer& observer)
     : directory_(std::move(directory)), observer_(observer) {
-  thread_ = std::jthread([this](std::stop_token stop) { run(std::move(stop)); });
+  thread_ = sys::starting_thread(
+      [this] { return std::jthread([this](std::stop_token stop) { run(std::move(stop)); }); });
 }
 
 Trash::~Trash() {

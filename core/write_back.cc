@@ -6,13 +6,13 @@
 #include <exception>
 #include <iterator>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "core/commit.h"
 #include "core/error.h"
+#include "core/sys.h"
 
 namespace overlayd {
 namespace {
@@ -73,11 +73,7 @@ void WriteBack::Impl::take(File file) {
 
 void WriteBack::Impl::hand_over() {
   if (!thread.joinable()) {
-    try {
-      thread = std::thread([this] { write_all(); });
-    } catch (const std::system_error& failure) {
-      throw SysError(failure.code().value(), "start a thread");
-    }
+    thread = sys::starting_thread([this] { return std::thread([this] { write_all(); }); });
   }
   {
     std::unique_lock lock(mutex);

@@ -6,12 +6,12 @@
 #include <exception>
 #include <mutex>
 #include <optional>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
+#include "core/sys.h"
 
 namespace overlayd {
 namespace {
@@ -71,11 +71,7 @@ void WriteBehind::Impl::append(std::span<const std::byte> bytes) {
 
 void WriteBehind::Impl::hand_over() {
   if (!thread.joinable()) {
-    try {
-      thread = std::thread([this] { write_all(); });
-    } catch (const std::system_error& failure) {
-      throw SysError(failure.code().value(), "start a thread");
-    }
+    thread = sys::starting_thread([this] { return std::thread([this] { write_all(); }); });
   }
   std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return error || !waiting; });
