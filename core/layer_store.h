@@ -97,7 +97,8 @@ class LayerStore {
 
   /// Unmounts the layer if it is mounted, and removes it: it is gone when this returns, its space
   /// comes back in the background. An unknown id is a success. Busy: other layers lie on this one.
-  /// After an error the layer is there, but may be unmounted.
+  /// After an error the layer is there, but may be unmounted; or it is gone, and the message says
+  /// that its removal may not survive a power cut.
   virtual void remove(const LayerId& id) = 0;
 
   /// The absolute path of the layer's file system, mounted if it needs to be; counted until put().
