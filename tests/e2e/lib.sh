@@ -140,6 +140,12 @@ ENGINE_LOSES='nothing'
 layers_that_should_be_gone() { layers_on_disk | grep -vxE "$ENGINE_LOSES" || true; }
 mounts_that_should_be_gone() { layer_mounts | grep -vE "/($ENGINE_LOSES)/merged$" || true; }
 
+# A call of the plugin's that the engine knows nothing of.
+call_overlayd() { # ENDPOINT ID
+  curl --silent --show-error --fail --unix-socket "$PLUGIN_SOCKET" --data "{\"ID\":\"$2\"}" \
+    "http://plugin/GraphDriver.$1" >/dev/null
+}
+
 # What overlayd makes and throws away beside its layers.
 leftovers_in_store() {
   find "$(home)/.overlayd/staging" "$(home)/.overlayd/trash" -mindepth 1 -maxdepth 1 2>/dev/null

@@ -36,10 +36,10 @@ fails_with "a store that is served is not repaired" "another process serves it" 
 
 # --- a layer that the engine knows nothing of
 id=orphaned
-curl --silent --fail --unix-socket "$PLUGIN_SOCKET" --data "{\"ID\":\"$id\"}" http://x/GraphDriver.Create >/dev/null
+call_overlayd Create "$id"
 echo 12345 >"$(home)/$id/diff/file"
 same "it is an orphan" "orphan: '$id': 6 bytes" "$(check | grep orphan:)"
-curl --silent --fail --unix-socket "$PLUGIN_SOCKET" --data "{\"ID\":\"$id\"}" http://x/GraphDriver.Remove >/dev/null
+call_overlayd Remove "$id"
 
 # --- while nothing runs
 docker rm --force running >/dev/null

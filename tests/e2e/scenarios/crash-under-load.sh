@@ -28,5 +28,5 @@ same "builds come out right when overlayd is killed under them" 5 "$builds_fine"
 docker container prune --force >/dev/null
 for lost in $(layers_on_disk | grep -- '-init$'); do
   say "# the engine lost $lost"
-  curl --silent --unix-socket "$PLUGIN_SOCKET" --data "{\"ID\":\"$lost\"}" http://plugin/GraphDriver.Remove >/dev/null
+  call_overlayd Remove "$lost"
 done
