@@ -3,7 +3,9 @@
 // Change: one line of `docker diff`. Plain value.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 
 namespace overlayd {
 
@@ -15,5 +17,8 @@ struct Change {
   ChangeKind kind = ChangeKind::Modify;
   bool operator==(const Change&) const = default;
 };
+
+/// Takes the members of a Change, one at a time. The path is good for the duration of the call.
+using ChangeSink = std::function<void(std::string_view path, ChangeKind kind)>;
 
 }  // namespace overlayd

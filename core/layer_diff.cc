@@ -6,11 +6,12 @@
 
 #include <algorithm>
 #include <array>
-#include <iterator>
 #include <map>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "core/capability.h"
 #include "core/directory_walk.h"
@@ -249,11 +250,6 @@ class TarExport {
 
 // -------------------------------------------------------------------------------------- changes
 
-// All paths of the changes have a slash in front, which is no part of the name.
-void check_change_length(const std::string& path) {
-  with_context([&] { return quoted(path); }, [&] { check_length(path.size() - 1); });
-}
-
 bool same_mtime(const timespec& a, const timespec& b) {
   if (a.tv_sec != b.tv_sec) return false;
   // Tars carry whole seconds, so a side without nanoseconds may be the other after a round trip.
@@ -275,88 +271,123 @@ bool same(const Entry& a, const Entry& b) {
          capability_of(a) == capability_of(b);
 }
 
-class ChangeList {
+class ChangeWalk {
  public:
-  // True when anything in or below this directory changed. `cut_off`: a directory above is opaque,
-  // so nothing of the parent shows here either.
-  bool compare(const std::string& prefix, const MergedDir& upper, const OptionalDir& parent,
-               bool cut_off) {
-    const size_t before = changes_.size();
-    cut_off = cut_off || upper.opaque();
-    std::unordered_set<std::string> upper_names;
-    std::vector<Entry> new_directories;
-    for (const Entry& entry : upper.list(sys::Order::AsStored)) {
-      if (cut_off && parent && !entry.is_whiteout()) upper_names.insert(entry.name());
-      const bool is_new = compare_entry(prefix + entry.name(), upper, entry, parent, cut_off);
-      if (is_new && entry.is_directory()) new_directories.push_back(entry);
-    }
-    if (!new_directories.empty()) new_directories_.run(upper, new_directories, prefix);
-    if (cut_off && parent) add_hidden(prefix, upper_names, *parent);
-    return changes_.size() != before;
-  }
+  ChangeWalk(const DiffSource& source, const ChangeSink& sink) : source_(source), sink_(sink) {}
 
-  std::vector<Change> take() {
-    for (auto& added : added_) std::ranges::move(added, std::back_inserter(changes_));
-    std::ranges::sort(changes_, {}, &Change::path);
-    return std::move(changes_);
-  }
+  void run() { compare(source_.upper, source_.parent, false); }
 
  private:
-  // True when it is nothing but new: what is in it remains to be added.
-  bool compare_entry(const std::string& path, const MergedDir& upper, const Entry& entry,
-                     const OptionalDir& parent, bool cut_off) {
-    check_change_length(path);
-    const std::optional<Entry> below = parent ? parent->find(entry.name()) : std::nullopt;
-    if (entry.is_whiteout()) {
-      // Where everything is hidden anyway, add_hidden finds it.
-      if (below && !cut_off) changes_.push_back({path, ChangeKind::Delete});
-      return false;
-    }
-    // What is new need not be looked at. What has vanished was deleted.
-    if (below && entry.try_info() == nullptr) return false;
-    if (!below) {
-      changes_.push_back({path, ChangeKind::Add});
-      return true;
-    }
-    const bool changed = !same(entry, *below);
-    const bool changed_inside =
-        entry.is_directory() &&
-        compare(path + "/", upper.open(entry),
-                below->is_directory() ? OptionalDir(parent->open(*below)) : std::nullopt, cut_off);
-    if (changed || changed_inside) changes_.push_back({path, ChangeKind::Modify});
-    return false;
-  }
-
-  // All of a directory that the parent does not have is new.
-  void add_new(const DirectoryWalk::Visited& directory) {
-    for (const Entry& entry : directory.list) {
-      std::string path = directory.prefix + entry.name();
-      check_change_length(path);
-      if (!entry.is_whiteout()) {
-        added_[directory.thread].push_back({std::move(path), ChangeKind::Add});
+  // What is in the directory at path_. `cut_off`: a directory above is opaque, so nothing of the
+  // parent shows here either.
+  void compare(const MergedDir& upper, const OptionalDir& parent, bool cut_off) {
+    cut_off = cut_off || upper.opaque();
+    const std::vector<Entry> entries = upper.list();
+    std::vector<std::string> hidden;
+    if (cut_off && parent) hidden = hidden_names(entries, *parent);
+    auto next_hidden = hidden.cbegin();
+    for (const Entry& entry : entries) {
+      for (; next_hidden != hidden.cend() && *next_hidden <= entry.name(); ++next_hidden) {
+        at(*next_hidden, [&] { report(ChangeKind::Delete); });
       }
+      at(entry.name(), [&] { compare_entry(upper, entry, parent, cut_off); });
+    }
+    for (; next_hidden != hidden.cend(); ++next_hidden) {
+      at(*next_hidden, [&] { report(ChangeKind::Delete); });
     }
   }
 
   // What the parent has in a directory where the layer hides it all, and the layer has not.
-  void add_hidden(const std::string& prefix, const std::unordered_set<std::string>& upper_names,
-                  const MergedDir& parent) {
-    for (const Entry& entry : parent.list()) {
-      if (entry.is_whiteout() || upper_names.contains(entry.name())) continue;
-      changes_.push_back({prefix + entry.name(), ChangeKind::Delete});
+  static std::vector<std::string> hidden_names(const std::vector<Entry>& upper,
+                                               const MergedDir& parent) {
+    std::unordered_set<std::string> shown;
+    for (const Entry& entry : upper) {
+      if (!entry.is_whiteout()) shown.insert(entry.name());
     }
+    std::vector<std::string> names;
+    for (const Entry& entry : parent.list()) {
+      if (!entry.is_whiteout() && !shown.contains(entry.name())) names.push_back(entry.name());
+    }
+    return names;
   }
 
-  std::vector<Change> changes_;
-  std::array<std::vector<Change>, DirectoryWalk::kThreads> added_;
-  DirectoryWalk new_directories_{[this](const auto& directory) { add_new(directory); }};
+  void compare_entry(const MergedDir& upper, const Entry& entry, const OptionalDir& parent,
+                     bool cut_off) {
+    const std::optional<Entry> below = parent ? parent->find(entry.name()) : std::nullopt;
+    if (entry.is_whiteout()) {
+      // Where everything is hidden anyway, it is among the hidden names.
+      if (below && !cut_off) report(ChangeKind::Delete);
+      return;
+    }
+    if (!below) {
+      add_new(upper, entry);
+      return;
+    }
+    if (entry.try_info() == nullptr) return;  // deleted meanwhile
+    const bool changed = !same(entry, *below);
+    if (changed) report(ChangeKind::Modify);
+    if (!entry.is_directory()) return;
+    const size_t length = path_.size();
+    if (!changed) unreported_.push_back(length);
+    inside(upper, entry, [&](const MergedDir& directory) {
+      compare(directory, below->is_directory() ? OptionalDir(parent->open(*below)) : std::nullopt,
+              cut_off);
+    });
+    if (!unreported_.empty() && unreported_.back() == length) unreported_.pop_back();
+  }
+
+  // What the parent does not have need not be looked at, and all that is in it is new.
+  void add_new(const MergedDir& upper, const Entry& entry) {
+    if (entry.is_whiteout()) return;
+    report(ChangeKind::Add);
+    if (!entry.is_directory()) return;
+    inside(upper, entry, [&](const MergedDir& directory) {
+      for (const Entry& found : directory.list()) {
+        at(found.name(), [&] { add_new(directory, found); });
+      }
+    });
+  }
+
+  template <typename Work>
+  void at(const std::string& name, const Work& work) {
+    const size_t length = path_.size();
+    path_ += name;
+    check_path();
+    work();
+    path_.resize(length);
+  }
+
+  template <typename Work>
+  void inside(const MergedDir& above, const Entry& directory, const Work& work) {
+    path_ += '/';
+    work(above.open(directory));
+    path_.pop_back();
+  }
+
+  // The slash in front is no part of the name.
+  void check_path() const {
+    with_context([&] { return quoted(path_); }, [&] { check_length(path_.size() - 1); });
+  }
+
+  // Directories are modified when something in them is.
+  void report(ChangeKind kind) {
+    for (const size_t length : std::exchange(unreported_, {})) {
+      sink_(std::string_view(path_).substr(0, length), ChangeKind::Modify);
+    }
+    sink_(path_, kind);
+  }
+
+  const DiffSource& source_;
+  const ChangeSink& sink_;
+  std::string path_ = "/";
+  std::vector<size_t> unreported_;  // the directories on the way to path_: lengths of their paths
 };
 
 // ----------------------------------------------------------------------------------------- size
 
 class SizeSum {
  public:
-  void add_directory(const DirectoryWalk::Visited& directory) {
+  void add_directory(const VisitedDirectory& directory) {
     if (directory.depth > kMaxTarName / 2) {  // deeper than the longest path
       throw Error(ErrorKind::Unsupported,
                   "directories are nested deeper than a layer tar can name");
@@ -410,17 +441,15 @@ void write_layer_tar(const DiffSource& source, const IdMaps& maps, Observer& obs
   }
 }
 
-std::vector<Change> list_changes(const DiffSource& source) {
-  ChangeList list;
-  list.compare("/", source.upper, source.parent, false);
-  return list.take();
+void list_changes(const DiffSource& source, const ChangeSink& sink) {
+  ChangeWalk(source, sink).run();
 }
 
 int64_t measure(const DiffSource& source) {
-  std::array<SizeSum, DirectoryWalk::kThreads> sums;
-  DirectoryWalk walk(
-      [&](const auto& directory) { sums[directory.thread].add_directory(directory); });
-  walk.run(source.upper, "");
+  std::array<SizeSum, kWalkThreads> sums;
+  walk_directories(source.upper, [&](const VisitedDirectory& directory) {
+    sums[directory.thread].add_directory(directory);
+  });
   sums[0].merge(std::move(sums[1]));
   return sums[0].total();
 }

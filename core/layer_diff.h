@@ -13,7 +13,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "core/change.h"
 #include "core/id_map.h"
@@ -38,11 +37,13 @@ struct DiffSource {
 void write_layer_tar(const DiffSource& source, const IdMaps& maps, Observer& observer,
                      ByteSink& sink);
 
-/// Sorted by path. Equals comparing the two merged trees: a name is modified when its type, mode,
-/// owner, device number or file capabilities differ, or, for anything but directories, its size or
-/// mtime (equal mtime: the same nanosecond, or the same second where one side has none); a
-/// directory also when something in it changed. A deleted directory is one entry.
-std::vector<Change> list_changes(const DiffSource& source);
+/// In the tar's order: a directory before what is in it, names in byte order. Equals comparing the
+/// two merged trees: a name is modified when its type, mode, owner, device number or file
+/// capabilities differ, or, for anything but directories, its size or mtime (equal mtime: the same
+/// nanosecond, or the same second where one side has none); a directory also when something in it
+/// changed. A deleted directory is one entry. Errors name path and reason; the sink then has the
+/// changes before it.
+void list_changes(const DiffSource& source, const ChangeSink& sink);
 
 /// Bytes in everything but directories that write_layer_tar would carry, each inode once.
 int64_t measure(const DiffSource& source);

@@ -59,7 +59,7 @@ class OverlayLayerStore final : public LayerStore {
   bool idle() const override;
   void cleanup() override;
   std::unique_ptr<LayerDiff> diff(const LayerId& id, const LayerId* parent) override;
-  std::vector<Change> changes(const LayerId& id, const LayerId* parent) const override;
+  std::unique_ptr<LayerChanges> changes(const LayerId& id, const LayerId* parent) override;
   int64_t diff_size(const LayerId& id, const LayerId* parent) const override;
   int64_t apply_diff(const LayerId& id, const LayerId* parent, ByteSource& source) override;
 
@@ -111,7 +111,9 @@ class OverlayLayerStore final : public LayerStore {
   void finish_filling(Layer& layer, int64_t size);
   void abandon_filling(Layer& layer) noexcept;
 
+  class Reading;
   class Diff;
+  class Changes;
 
   const StoreConfig config_;
   Observer& observer_;
@@ -581,17 +583,22 @@ class StreamGuard {
   std::atomic<size_t>* count_;
 };
 
-class OverlayLayerStore::Diff final : public LayerDiff {
+// A layer that is being read, for as long as it takes.
+class OverlayLayerStore::Reading {
  public:
-  Diff(const OverlayLayerStore& store, LayerPtr layer, DiffSource source)
+  Reading(OverlayLayerStore& store, const LayerId& id, const LayerId* parent)
       : store_(store),
-        layer_(std::move(layer)),
-        source_(std::move(source)),
+        layer_(store.require(id)),
+        source_(store.open_source(*layer_, parent)),
         guard_(store.streams_) {}
 
-  void write_to(ByteSink& sink) override {
-    with_context("diff of " + layer_name(layer_->id), [&] {
-      write_layer_tar(source_, store_.config_.id_maps, store_.observer_, sink);
+  const OverlayLayerStore& store() const { return store_; }
+
+  // `work` reads the source; `what` is said of its errors.
+  template <typename Work>
+  void read(const char* what, const Work& work) const {
+    with_context(what + layer_name(layer_->id), [&] {
+      work(source_);
       const Lock lock(layer_->mutex);
       check_not_removed(*layer_);
     });
@@ -602,6 +609,33 @@ class OverlayLayerStore::Diff final : public LayerDiff {
   LayerPtr layer_;
   DiffSource source_;
   StreamGuard guard_;
+};
+
+class OverlayLayerStore::Diff final : public LayerDiff {
+ public:
+  explicit Diff(Reading reading) : reading_(std::move(reading)) {}
+
+  void write_to(ByteSink& sink) override {
+    const OverlayLayerStore& store = reading_.store();
+    reading_.read("diff of ", [&](const DiffSource& source) {
+      write_layer_tar(source, store.config_.id_maps, store.observer_, sink);
+    });
+  }
+
+ private:
+  Reading reading_;
+};
+
+class OverlayLayerStore::Changes final : public LayerChanges {
+ public:
+  explicit Changes(Reading reading) : reading_(std::move(reading)) {}
+
+  void write_to(const ChangeSink& sink) override {
+    reading_.read("changes of ", [&](const DiffSource& source) { list_changes(source, sink); });
+  }
+
+ private:
+  Reading reading_;
 };
 
 UniqueFd OverlayLayerStore::open_content(const Layer& layer) const {
@@ -642,20 +676,11 @@ void OverlayLayerStore::check_not_removed(const Layer& layer) {
 }
 
 std::unique_ptr<LayerDiff> OverlayLayerStore::diff(const LayerId& id, const LayerId* parent) {
-  LayerPtr layer = require(id);
-  DiffSource source = open_source(*layer, parent);
-  return std::make_unique<Diff>(*this, std::move(layer), std::move(source));
+  return std::make_unique<Diff>(Reading(*this, id, parent));
 }
 
-std::vector<Change> OverlayLayerStore::changes(const LayerId& id, const LayerId* parent) const {
-  return with_context("changes of " + layer_name(id), [&] {
-    const StreamGuard guard(streams_);
-    const LayerPtr layer = require(id);
-    auto changes = list_changes(open_source(*layer, parent));
-    const Lock lock(layer->mutex);
-    check_not_removed(*layer);
-    return changes;
-  });
+std::unique_ptr<LayerChanges> OverlayLayerStore::changes(const LayerId& id, const LayerId* parent) {
+  return std::make_unique<Changes>(Reading(*this, id, parent));
 }
 
 int64_t OverlayLayerStore::diff_size(const LayerId& id, const LayerId* parent) const {

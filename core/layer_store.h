@@ -76,6 +76,14 @@ class LayerDiff {
   virtual void write_to(ByteSink& sink) = 0;
 };
 
+/// What changed in a layer, about to be told. Made by LayerStore::changes, as LayerDiff by diff.
+class LayerChanges {
+ public:
+  virtual ~LayerChanges() = default;
+  /// Tells `sink` all changes, once. After an error it has only those before it.
+  virtual void write_to(const ChangeSink& sink) = 0;
+};
+
 class LayerStore {
  public:
   /// Opens (or makes) the store: checks kernel and file system, repairs what a crash left behind,
@@ -127,9 +135,9 @@ class LayerStore {
   /// file system. NotFound / InvalidArgument: no such layer, or not an ancestor.
   virtual std::unique_ptr<LayerDiff> diff(const LayerId& id, const LayerId* parent) = 0;
 
-  /// What changed since `parent` (as for diff), sorted by path; equals comparing the two merged
-  /// trees.
-  virtual std::vector<Change> changes(const LayerId& id, const LayerId* parent) const = 0;
+  /// What changed since `parent` (as for diff); equals comparing the two merged trees. A directory
+  /// comes before what is in it, names in byte order.
+  virtual std::unique_ptr<LayerChanges> changes(const LayerId& id, const LayerId* parent) = 0;
 
   /// Bytes in the regular files and symlinks that diff() would carry, each inode once.
   virtual int64_t diff_size(const LayerId& id, const LayerId* parent) const = 0;

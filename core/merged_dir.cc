@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 #include "core/error.h"
 #include "core/sys.h"
@@ -46,9 +47,11 @@ const struct stat* MergedDir::Entry::try_info() const {
 std::vector<MergedDir::Entry> MergedDir::list(sys::Order order) const {
   std::vector<Entry> entries;
   std::unordered_set<std::string> seen;
+  const bool again = std::exchange(listed_, true);
   for (size_t layer = 0; layer < column_.size(); ++layer) {
     const int dirfd = column_[layer].get();
-    std::vector<sys::DirEntry> listed = sys::list_directory(dirfd, order);
+    std::vector<sys::DirEntry> listed =
+        again ? sys::list_directory(dirfd, order) : sys::list_fresh_directory(dirfd, order);
     entries.reserve(entries.size() + listed.size());
     for (sys::DirEntry& found : listed) {
       if (column_.size() > 1 && !seen.insert(found.name).second) continue;

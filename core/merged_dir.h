@@ -26,7 +26,7 @@ namespace overlayd {
 class MergedDir {
  public:
   /// The roots of a stack of layers, nearest first; not empty. Each must be readable as a
-  /// directory.
+  /// directory, and not have been read from.
   explicit MergedDir(std::vector<UniqueFd> layers);
 
   /// An object of one layer. What the list of a directory says of it comes free; the rest is asked
@@ -85,6 +85,7 @@ class MergedDir {
   std::vector<UniqueFd> column_;
   std::vector<std::string> nearest_xattrs_;
   bool opaque_ = false;
+  mutable bool listed_ = false;  // or begun
 };
 
 }  // namespace overlayd

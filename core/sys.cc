@@ -194,11 +194,11 @@ void write_file_atomically(int dirfd, const std::string& path, std::string_view 
 }
 
 std::vector<DirEntry> list_directory(int dirfd, Order order) {
-  UniqueFd reopened;
-  if (::lseek(dirfd, 0, SEEK_SET) != 0) {
-    reopened = reopen_for_listing(dirfd);
-    dirfd = reopened.get();
-  }
+  if (::lseek(dirfd, 0, SEEK_SET) == 0) return list_fresh_directory(dirfd, order);
+  return list_fresh_directory(reopen_for_listing(dirfd).get(), order);
+}
+
+std::vector<DirEntry> list_fresh_directory(int dirfd, Order order) {
   std::vector<DirEntry> entries;
   alignas(dirent64) std::array<char, 32 * 1024> buffer;
   for (;;) {

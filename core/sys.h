@@ -93,6 +93,8 @@ enum class Order { ByName, AsStored };
 /// All entries but "." and "..", sorted by the bytes of their names if at all. `dirfd` may be
 /// O_PATH; if not, its file position moves, so no two threads may list one descriptor.
 std::vector<DirEntry> list_directory(int dirfd, Order order = Order::ByName);
+/// The same, of a descriptor opened for reading that nothing was read from before.
+std::vector<DirEntry> list_fresh_directory(int dirfd, Order order = Order::ByName);
 
 /// Deletes `path` below dirfd with all it holds. Never follows symlinks and never enters another
 /// mount: a mount point below is left alone and makes this throw EBUSY after the rest is gone.

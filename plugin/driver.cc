@@ -44,17 +44,21 @@ std::string listed(const std::vector<std::string>& ids) {
   return all;
 }
 
-// A diff that keeps the store it came from open.
-class HeldDiff final : public LayerDiff {
+// Something that is being read of a store, which it keeps open.
+template <typename Reading, typename Sink>
+class Held final : public Reading {
  public:
-  HeldDiff(std::shared_ptr<LayerStore> store, std::unique_ptr<LayerDiff> diff)
-      : store_(std::move(store)), diff_(std::move(diff)) {}
-  void write_to(ByteSink& sink) override { diff_->write_to(sink); }
+  Held(std::shared_ptr<LayerStore> store, std::unique_ptr<Reading> reading)
+      : store_(std::move(store)), reading_(std::move(reading)) {}
+  void write_to(Sink& sink) override { reading_->write_to(sink); }
 
  private:
   std::shared_ptr<LayerStore> store_;
-  std::unique_ptr<LayerDiff> diff_;
+  std::unique_ptr<Reading> reading_;
 };
+
+using HeldDiff = Held<LayerDiff, ByteSink>;
+using HeldChanges = Held<LayerChanges, const ChangeSink>;
 
 }  // namespace
 
@@ -240,8 +244,11 @@ std::unique_ptr<LayerDiff> Driver::diff(const DiffRequest& request) {
   return std::make_unique<HeldDiff>(store_, store_->diff(request.id, pointer(request.parent)));
 }
 
-ChangesReply Driver::changes(const DiffRequest& request) {
-  return {.changes = use()->changes(request.id, pointer(request.parent))};
+std::unique_ptr<LayerChanges> Driver::changes(const DiffRequest& request) {
+  const std::shared_lock lock(gate_);
+  if (!store_) throw unavailable_;
+  return std::make_unique<HeldChanges>(store_,
+                                       store_->changes(request.id, pointer(request.parent)));
 }
 
 SizeReply Driver::apply_diff(const DiffRequest& request, ByteSource& source) {

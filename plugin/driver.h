@@ -55,9 +55,9 @@ class Driver {
   StatusReply status();  ///< without a store: says so in a row
   MetadataReply metadata(const LayerRequest& request);
   EmptyReply cleanup();  ///< without a store: nothing to do
-  /// The store stays open for as long as the answer is kept.
+  /// The store stays open for as long as the answer of these two is kept.
   std::unique_ptr<LayerDiff> diff(const DiffRequest& request);
-  ChangesReply changes(const DiffRequest& request);
+  std::unique_ptr<LayerChanges> changes(const DiffRequest& request);
   SizeReply apply_diff(const DiffRequest& request, ByteSource& source);
   SizeReply diff_size(const DiffRequest& request);
 

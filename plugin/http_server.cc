@@ -137,7 +137,8 @@ class Connection : private httplib::Server {
       return;
     }
     response.set_chunked_content_provider(
-        kTar, [this, stream = std::move(reply.stream)](size_t, httplib::DataSink& library_sink) {
+        reply.stream_type == StreamType::Tar ? kTar : kJson,
+        [this, stream = std::move(reply.stream)](size_t, httplib::DataSink& library_sink) {
           ChunkSink sink(io_);
           if (!stream(sink)) return false;
           library_sink.done();

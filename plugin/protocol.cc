@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -124,16 +125,19 @@ std::string text_of(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// Of a list that is sent while it is made.
+constexpr size_t kPieceSize = 32 * 1024;
+
 std::string dump(const Json& json) { return text_of(json) + "\n"; }
 
 // Most names mean themselves, and a list may have a hundred thousand: building values of the
 // library would take longer than finding the changes.
-void append_string(std::string& out, const std::string& value) {
+void append_string(std::string& out, std::string_view value) {
   const bool plain = std::all_of(value.begin(), value.end(), [](char c) {
     return c >= ' ' && c < '\x7f' && c != '"' && c != '\\';
   });
   if (!plain) {
-    out += text_of(value);
+    out += text_of(std::string(value));
     return;
   }
   out += '"';
@@ -217,30 +221,33 @@ std::string encode(const MetadataReply& reply) {
   return dump({{"Metadata", std::move(values)}});
 }
 
-std::string encode(const ChangesReply& reply) {
-  constexpr std::string_view kBegin = "{\"Changes\":[",
-                             kPath = "{\"Path\":", kKind = ",\"Kind\":", kEnd = "]}\n";
-  size_t room = kBegin.size() + kEnd.size();
-  for (const Change& change : reply.changes)
-    room += kPath.size() + change.path.size() + kKind.size() + sizeof("\"\"0},");
-  std::string text(kBegin);
-  text.reserve(room);
-  for (const Change& change : reply.changes) {
-    if (&change != &reply.changes.front()) text += ',';
-    text += kPath;
-    append_string(text, change.path);
-    text += kKind;
-    text += std::to_string(static_cast<int>(change.kind));
-    text += '}';
-  }
-  return text.append(kEnd);
-}
-
 std::string encode(const InitRequest& request) {
   return dump({{"Home", request.home.native()},
                {"Opts", request.options.empty() ? Json(nullptr) : Json(request.options)},
                {"UIDMaps", encode_id_map(request.id_maps.uids)},
                {"GIDMaps", encode_id_map(request.id_maps.gids)}});
+}
+
+ChangesReply::ChangesReply(ByteSink& sink) : sink_(sink), text_("{\"Changes\":[") {}
+
+void ChangesReply::add(std::string_view path, ChangeKind kind) {
+  if (!std::exchange(empty_, false)) text_ += ',';
+  text_ += "{\"Path\":";
+  append_string(text_, path);
+  text_ += ",\"Kind\":";
+  text_ += std::to_string(static_cast<int>(kind));
+  text_ += '}';
+  if (text_.size() < kPieceSize) return;
+  sink_.write(as_bytes(text_));
+  text_.clear();
+}
+
+void ChangesReply::finish() { end("]}\n"); }
+void ChangesReply::fail(const std::string& text) { end("],\"Err\":" + text_of(text) + "}\n"); }
+
+void ChangesReply::end(std::string_view rest) {
+  text_ += rest;
+  sink_.write(as_bytes(text_));
 }
 
 }  // namespace overlayd

@@ -19,6 +19,7 @@
 #include "core/change.h"
 #include "core/id_map.h"
 #include "core/layer_id.h"
+#include "core/stream.h"
 
 namespace overlayd {
 
@@ -79,9 +80,6 @@ struct StatusReply {
 struct MetadataReply {
   std::vector<std::pair<std::string, std::string>> values;  ///< encoded sorted by key
 };
-struct ChangesReply {
-  std::vector<Change> changes;
-};
 struct SizeReply {
   int64_t size = 0;
 };
@@ -95,9 +93,27 @@ std::string encode(const GetReply& reply);
 std::string encode(const ExistsReply& reply);
 std::string encode(const StatusReply& reply);
 std::string encode(const MetadataReply& reply);
-std::string encode(const ChangesReply& reply);
 std::string encode(const SizeReply& reply);
 /// As decode_init takes it; how the last Init is kept across restarts.
 std::string encode(const InitRequest& request);
+
+/// The answer to Changes, in pieces, as they are found: engines decode it more slowly than layers
+/// are read. Ended by either finish() or fail(), once.
+class ChangesReply {
+ public:
+  /// `sink` must outlive this; its errors leave any method.
+  explicit ChangesReply(ByteSink& sink);
+  void add(std::string_view path, ChangeKind kind);
+  void finish();
+  /// Engines take it for the answer of a call that failed, whatever they have of the list.
+  void fail(const std::string& text);
+
+ private:
+  void end(std::string_view rest);
+
+  ByteSink& sink_;
+  std::string text_;
+  bool empty_ = true;
+};
 
 }  // namespace overlayd

@@ -90,17 +90,40 @@ auto at_the_boundary(Work&& work, Fail&& fail) -> decltype(work()) {
   }
 }
 
-bool send_content(LayerDiff& content, ByteSink& sink, const Record& record) {
+// Runs `work`, which sends; after an error of it the receiver must not believe it has everything.
+template <typename Work>
+bool send(const Record& record, const Work& work) {
   return at_the_boundary(
       [&] {
-        content.write_to(sink);
-        log_success(record);
+        work();
         return true;
       },
       [&](const std::string& cause) {
         record.log.error(describe(record, 200) + ", cut while sending: " + cause);
         return false;
       });
+}
+
+void send_content(LayerDiff& content, ByteSink& sink, const Record& record) {
+  content.write_to(sink);
+  log_success(record);
+}
+
+void send_changes(LayerChanges& changes, ByteSink& sink, const Record& record) {
+  ChangesReply reply(sink);
+  const std::string cause = at_the_boundary(
+      [&] {
+        changes.write_to([&](std::string_view path, ChangeKind kind) { reply.add(path, kind); });
+        return std::string();
+      },
+      [](const std::string& what) { return what; });
+  if (cause.empty()) {
+    reply.finish();
+    log_success(record);
+  } else {
+    reply.fail(cause);
+    record.log.error(describe(record, 200) + ": " + cause);
+  }
 }
 
 template <auto Method>
@@ -130,9 +153,20 @@ HttpReply apply_diff(Call& call) {
 // copyable.
 HttpReply diff(Call& call) {
   const std::shared_ptr<LayerDiff> content = call.driver.diff(decode<decode_diff>(call));
-  return {.stream = [content, record = call.record](ByteSink& sink) {
-    return send_content(*content, sink, record);
-  }};
+  return {.stream =
+              [content, record = call.record](ByteSink& sink) {
+                return send(record, [&] { send_content(*content, sink, record); });
+              },
+          .stream_type = StreamType::Tar};
+}
+
+HttpReply changes(Call& call) {
+  const std::shared_ptr<LayerChanges> found = call.driver.changes(decode<decode_diff>(call));
+  return {.stream =
+              [found, record = call.record](ByteSink& sink) {
+                return send(record, [&] { send_changes(*found, sink, record); });
+              },
+          .stream_type = StreamType::Json};
 }
 
 struct Route {
@@ -143,7 +177,7 @@ struct Route {
 constexpr std::array kRoutes{
     Route{"/GraphDriver.ApplyDiff", apply_diff},
     Route{"/GraphDriver.Capabilities", plain<&Driver::capabilities>},
-    Route{"/GraphDriver.Changes", json<decode_diff, &Driver::changes>},
+    Route{"/GraphDriver.Changes", changes},
     Route{"/GraphDriver.Cleanup", plain<&Driver::cleanup>},
     Route{"/GraphDriver.Create", json<decode_create, &Driver::create>},
     Route{"/GraphDriver.CreateReadWrite", json<decode_create, &Driver::create>},

@@ -75,9 +75,10 @@ std::string diff(LayerStore& store, const char* name, const char* parent) {
 
 std::string changes(LayerStore& store, const char* name, const char* parent) {
   std::string text;
-  for (const Change& change : store.changes(id(name), parent ? &id(parent) : nullptr)) {
-    text += std::to_string(static_cast<int>(change.kind)) + change.path + "\n";
-  }
+  store.changes(id(name), parent ? &id(parent) : nullptr)
+      ->write_to([&](std::string_view path, ChangeKind kind) {
+        text.append(std::to_string(static_cast<int>(kind))).append(path).append("\n");
+      });
   return text;
 }
 

@@ -27,13 +27,19 @@ std::optional<LayerId> parent_of(const LayerStore& store, const LayerId& id) {
   return LayerId::parse(lowers.front().parent_path().filename().string());
 }
 
+size_t count_changes(LayerStore& store, const LayerId& id, const LayerId* parent) {
+  size_t count = 0;
+  store.changes(id, parent)->write_to([&](std::string_view, ChangeKind) { ++count; });
+  return count;
+}
+
 std::string content_line(LayerStore& store, const LayerId& id) {
   const auto parent = parent_of(store, id);
   const LayerId* on = parent ? &*parent : nullptr;
   std::string line = parent ? "on " + parent->str() : "on nothing";
   line += ", own " + digest_of_diff(store, id, on);
   line += ", whole " + digest_of_diff(store, id, nullptr);
-  line += ", " + std::to_string(store.changes(id, on).size()) + " changes";
+  line += ", " + std::to_string(count_changes(store, id, on)) + " changes";
   line += ", " + std::to_string(store.diff_size(id, on)) + " bytes";
   return line;
 }

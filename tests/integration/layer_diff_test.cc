@@ -115,7 +115,9 @@ TEST_SUITE("layer_diff") {
       copy = sys::openat(fd(), "copy", O_RDONLY | O_DIRECTORY);
       kinds[kind](make_way(layer.get(), way).get(), kRoom);
       check_round_trip();
-      CHECK_FALSE(list_changes(source()).empty());
+      size_t changes = 0;
+      list_changes(source(), [&](std::string_view, ChangeKind) { ++changes; });
+      CHECK(changes > 0);
       kinds[kind](make_way(layer.get(), way).get(), kRoom + 1);
       CHECK(error_of([&] { archive(); }).find("longer than 4096 bytes") != std::string::npos);
     }

@@ -238,14 +238,20 @@ class Program {
 
 // ------------------------------------------------------------------------------- independent words
 
+/// Sorts as a tar does: a directory before what is in it, names in byte order.
+std::string place_in_tar(const Change& change) {
+  std::string key = change.path;
+  std::ranges::replace(key, '/', '\0');
+  return key;
+}
+
 /// docker diff by comparing two trees, as core/layer_diff.h words it.
 class NaiveComparison {
  public:
   static std::vector<Change> run(int now, std::optional<int> before) {
     NaiveComparison comparison;
     comparison.compare("/", now, before);
-    std::sort(comparison.changes_.begin(), comparison.changes_.end(),
-              [](const Change& a, const Change& b) { return a.path < b.path; });
+    std::ranges::sort(comparison.changes_, {}, &place_in_tar);
     return std::move(comparison.changes_);
   }
 

@@ -82,7 +82,12 @@ std::string StoreSandbox::diff(const std::string& id, const std::string& parent)
 }
 
 std::vector<Change> StoreSandbox::changes(const std::string& id, const std::string& parent) {
-  return store->changes(id_of(id), OptionalId(parent).get());
+  std::vector<Change> all;
+  store->changes(id_of(id), OptionalId(parent).get())
+      ->write_to([&](std::string_view path, ChangeKind kind) {
+        all.push_back({std::string(path), kind});
+      });
+  return all;
 }
 
 int64_t StoreSandbox::diff_size(const std::string& id, const std::string& parent) {

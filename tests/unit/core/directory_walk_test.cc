@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/directory_walk.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -21,7 +22,7 @@ namespace overlayd {
 namespace {
 
 using test::TempDir;
-using Paths = std::vector<std::string>;
+using Names = std::vector<std::string>;
 
 MergedDir merged(int fd) {
   std::vector<UniqueFd> layers;
@@ -29,59 +30,45 @@ MergedDir merged(int fd) {
   return MergedDir(std::move(layers));
 }
 
-// Directories `width` wide and `depth` deep; returns their paths as prefixes.
-Paths make_tree(int fd, const std::string& prefix, int width, int depth) {
-  Paths made;
+// Directories `width` wide and `depth` deep; returns their paths.
+Names make_tree(int fd, const std::string& prefix, int width, int depth) {
+  Names made;
   for (int i = 0; depth > 0 && i < width; ++i) {
     const std::string path = prefix + std::to_string(i);
     sys::mkdirat(fd, path, 0755);
-    made.push_back(path + "/");
+    made.push_back(path);
     std::ranges::move(make_tree(fd, path + "/", width, depth - 1), std::back_inserter(made));
   }
   return made;
 }
 
-/// What was visited, by thread.
-class Log {
- public:
-  DirectoryWalk::Visit visit() {
-    return [this](const DirectoryWalk::Visited& directory) {
-      seen_[directory.thread].push_back(directory.prefix);
-    };
+// A file in each directory, named as its path is with dashes.
+Names mark(int fd, const Names& directories) {
+  Names marks;
+  for (const std::string& directory : directories) {
+    std::string name = directory;
+    std::ranges::replace(name, '/', '-');
+    marks.push_back("in-" + name);
+    sys::openat(fd, directory + "/" + marks.back(), O_WRONLY | O_CREAT, 0644);
   }
-
-  Paths sorted() const {
-    Paths all = seen_[0];
-    all.insert(all.end(), seen_[1].begin(), seen_[1].end());
-    std::ranges::sort(all);
-    return all;
-  }
-
- private:
-  std::array<Paths, DirectoryWalk::kThreads> seen_;
-};
+  std::ranges::sort(marks);
+  return marks;
+}
 
 TEST_SUITE("directory_walk") {
   TEST_CASE("every directory is visited once, by whichever thread") {
     const TempDir dir;
-    Paths expected = make_tree(dir.fd(), "", 10, 3);
-    expected.emplace_back();
-    std::ranges::sort(expected);
-    Log log;
-    DirectoryWalk(log.visit()).run(merged(dir.fd()), "");
-    CHECK(log.sorted() == expected);
-  }
-
-  TEST_CASE("a walk that visits some directories of another can be run again") {
-    const TempDir dir;
-    make_tree(dir.fd(), "", 3, 2);
-    const MergedDir root = merged(dir.fd());
-    Log log;
-    DirectoryWalk walk(log.visit());
-    walk.run(root, {*root.find("0")}, "/");
-    walk.run(root, {*root.find("2")}, "/");
-    CHECK(log.sorted() ==
-          Paths{"/0/", "/0/0/", "/0/1/", "/0/2/", "/2/", "/2/0/", "/2/1/", "/2/2/"});
+    const Names expected = mark(dir.fd(), make_tree(dir.fd(), "", 10, 3));
+    std::array<Names, kWalkThreads> seen;
+    walk_directories(merged(dir.fd()), [&](const VisitedDirectory& directory) {
+      for (const MergedDir::Entry& entry : directory.list) {
+        if (!entry.is_directory()) seen[directory.thread].push_back(entry.name());
+      }
+    });
+    Names all = seen[0];
+    all.insert(all.end(), seen[1].begin(), seen[1].end());
+    std::ranges::sort(all);
+    CHECK(all == expected);
   }
 
   TEST_CASE("the first error ends the walk, and no visit is under way any more") {
@@ -91,12 +78,12 @@ TEST_SUITE("directory_walk") {
       CAPTURE(failing);
       std::atomic<int> begun = 0;
       std::atomic<int> ended = 0;
-      DirectoryWalk walk([&](const DirectoryWalk::Visited&) {
+      const auto visit = [&](const VisitedDirectory&) {
         const bool fails = ++begun == failing;
         ++ended;
         if (fails) throw Error(ErrorKind::Busy, "enough");
-      });
-      CHECK_THROWS_WITH_AS(walk.run(merged(dir.fd()), ""), "enough", Error);
+      };
+      CHECK_THROWS_WITH_AS(walk_directories(merged(dir.fd()), visit), "enough", Error);
       CHECK(begun == ended);
     }
   }
@@ -110,11 +97,10 @@ TEST_SUITE("directory_walk") {
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
     const ScopeExit restore([&] { ::setrlimit(RLIMIT_NOFILE, &before); });
     size_t deepest = 0;
-    DirectoryWalk walk([&](const DirectoryWalk::Visited& directory) {
+    walk_directories(merged(dir.fd()), [&](const VisitedDirectory& directory) {
       deepest = directory.depth;
       CHECK(directory.list.size() == (deepest < 500 ? 1 : 0));
     });
-    walk.run(merged(dir.fd()), "");
     CHECK(deepest == 500);
   }
 }

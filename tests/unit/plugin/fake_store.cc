@@ -17,6 +17,15 @@ class FakeDiff final : public LayerDiff {
   FakeWorld& world_;
 };
 
+class FakeChanges final : public LayerChanges {
+ public:
+  explicit FakeChanges(FakeWorld& world) : world_(world) {}
+  void write_to(const ChangeSink& sink) override { world_.on_tell(sink); }
+
+ private:
+  FakeWorld& world_;
+};
+
 class FakeStore final : public LayerStore {
  public:
   FakeStore(FakeWorld& world, StoreConfig config) : world_(world), config_(std::move(config)) {
@@ -79,12 +88,9 @@ class FakeStore final : public LayerStore {
     return std::make_unique<FakeDiff>(world_);
   }
 
-  std::vector<Change> changes(const LayerId& id, const LayerId*) const override {
+  std::unique_ptr<LayerChanges> changes(const LayerId& id, const LayerId*) override {
     require(id);
-    return {{"/etc", ChangeKind::Modify},
-            {"/etc/motd", ChangeKind::Add},
-            {"/name-\xff", ChangeKind::Add},
-            {"/tmp/old", ChangeKind::Delete}};
+    return std::make_unique<FakeChanges>(world_);
   }
 
   int64_t diff_size(const LayerId& id, const LayerId*) const override {

@@ -21,6 +21,12 @@ struct FakeWorld {
   std::filesystem::path unopenable;  ///< a home that cannot be opened
   std::function<void()> on_get = [] {};
   std::function<void(ByteSink&)> on_send = [](ByteSink& sink) { sink.write(as_bytes("a tar")); };
+  std::function<void(const ChangeSink&)> on_tell = [](const ChangeSink& sink) {
+    sink("/etc", ChangeKind::Modify);
+    sink("/etc/motd", ChangeKind::Add);
+    sink("/name-\xff", ChangeKind::Add);
+    sink("/tmp/old", ChangeKind::Delete);
+  };
   std::function<int64_t(ByteSource&)> on_receive = [](ByteSource& source) {
     return static_cast<int64_t>(drain(source));
   };

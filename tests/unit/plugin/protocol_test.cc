@@ -139,23 +139,35 @@ TEST_SUITE("protocol") {
     std::vector<std::string> names = {"/plain",        "/\u00e4\u20ac\U0001f600", "/\xff/\xc3",
                                       "/\xed\xa0\x80", "/quote\"back\\slash",     ""};
     for (int byte = 0; byte < 256; ++byte) names.push_back("/a" + std::string(1, char(byte)) + "b");
-    ChangesReply reply;
+    StringSink all;
+    ChangesReply reply(all);
     std::string expected;
     for (const std::string& name : names) {
       CAPTURE(name);
       const std::string other = encode(ErrorReply{name});
       const std::string value = other.substr(7, other.size() - 9);  // of {"Err":value}
       const std::string change = "{\"Path\":" + value + ",\"Kind\":2}";
-      CHECK(encode(ChangesReply{{{name, ChangeKind::Delete}}}) ==
-            "{\"Changes\":[" + change + "]}\n");
-      reply.changes.push_back({name, ChangeKind::Delete});
+      reply.add(name, ChangeKind::Delete);
       expected += (expected.empty() ? "" : ",") + change;
     }
-    CHECK(encode(reply) == "{\"Changes\":[" + expected + "]}\n");
+    reply.finish();
+    CHECK(all.text() == "{\"Changes\":[" + expected + "]}\n");
+  }
+
+  TEST_CASE("a long list of changes goes out in pieces, and an error behind it ends it") {
+    StringSink sink;
+    ChangesReply reply(sink);
+    const std::string path = "/" + std::string(1000, 'a');
+    for (int i = 0; i < 100; ++i) reply.add(path, ChangeKind::Add);
+    CHECK(sink.text().size() > 64 * 1024);
+    reply.fail("the disk is \"gone\"");
+    CHECK(sink.text().ends_with(path + "\",\"Kind\":1}],\"Err\":\"the disk is \\\"gone\\\"\"}\n"));
   }
 
   TEST_CASE("an empty list is encoded as one") {
-    CHECK(encode(ChangesReply{}) == "{\"Changes\":[]}\n");
+    StringSink sink;
+    ChangesReply(sink).finish();
+    CHECK(sink.text() == "{\"Changes\":[]}\n");
     CHECK(encode(StatusReply{}) == "{\"Status\":[]}\n");
   }
 }

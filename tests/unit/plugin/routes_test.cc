@@ -52,7 +52,7 @@ TEST_SUITE("routes") {
          {"GraphDriver.Init", "GraphDriver.Capabilities", "GraphDriver.Create",
           "GraphDriver.CreateReadWrite", "GraphDriver.Remove", "GraphDriver.Get", "GraphDriver.Put",
           "GraphDriver.Exists", "GraphDriver.Status", "GraphDriver.GetMetadata",
-          "GraphDriver.Cleanup", "GraphDriver.Changes", "GraphDriver.DiffSize"}) {
+          "GraphDriver.Cleanup", "GraphDriver.DiffSize"}) {
       CAPTURE(endpoint);
       Plugin plugin;
       const std::string name = endpoint.substr(endpoint.find('.') + 1);
@@ -106,6 +106,47 @@ TEST_SUITE("routes") {
     const HttpReply reply = plugin.call("/GraphDriver.Diff", R"({"ID":"a"})");
     StringSink sink;
     CHECK_FALSE(reply.stream(sink));
+  }
+
+  TEST_CASE("Changes sends its golden reply while it is found") {
+    Plugin plugin;
+    const HttpReply reply = plugin.call("/GraphDriver.Changes", golden("Changes.request.json"));
+    CHECK(reply.status == 200);
+    REQUIRE(reply.stream);
+    CHECK(reply.stream_type == StreamType::Json);
+    StringSink sink;
+    CHECK(reply.stream(sink));
+    CHECK(sink.text() == golden("Changes.response.json"));
+  }
+
+  TEST_CASE("Changes that cannot begin are an ordinary error") {
+    const HttpReply reply = Plugin().call("/GraphDriver.Changes", R"({"ID":"unknown"})");
+    CHECK(reply.status == 500);
+    CHECK_FALSE(reply.stream);
+    CHECK(reply.body == golden("Error.response.json"));
+  }
+
+  TEST_CASE("Changes that break off end in an error that an engine reads") {
+    Plugin plugin;
+    plugin.world.on_tell = [](const ChangeSink& sink) {
+      sink("/etc", ChangeKind::Modify);
+      throw Error(ErrorKind::NotFound, "gone");
+    };
+    const HttpReply reply = plugin.call("/GraphDriver.Changes", R"({"ID":"a"})");
+    StringSink sink;
+    CHECK(reply.stream(sink));
+    CHECK(sink.text() == "{\"Changes\":[{\"Path\":\"/etc\",\"Kind\":0}],\"Err\":\"gone\"}\n");
+  }
+
+  TEST_CASE("Changes whose receiver goes away say so and do not throw") {
+    struct Gone final : ByteSink {
+      void write(std::span<const std::byte>) override {
+        throw Error(ErrorKind::Aborted, "the receiver went away");
+      }
+    } gone;
+    Plugin plugin;
+    const HttpReply reply = plugin.call("/GraphDriver.Changes", R"({"ID":"a"})");
+    CHECK_FALSE(reply.stream(gone));
   }
 
   TEST_CASE("a metadata reply of a layer with nothing below has no LowerDir") {
