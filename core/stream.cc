@@ -4,8 +4,17 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 namespace overlayd {
+
+Buffer Buffer::with_capacity(size_t capacity) {
+  return {.memory = std::make_unique_for_overwrite<std::byte[]>(capacity), .capacity = capacity};
+}
+
+void ByteSink::write_buffer(Buffer& buffer) {
+  write({buffer.memory.get(), std::exchange(buffer.used, 0)});
+}
 
 size_t StringSource::read(std::span<std::byte> buffer) {
   const size_t count = std::min(buffer.size(), rest_.size());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,12 +22,28 @@ class ByteSource {
   virtual size_t read(std::span<std::byte> buffer) = 0;
 };
 
+/// Bytes in memory that changes hands.
+struct Buffer {
+  static Buffer with_capacity(size_t capacity);
+
+  std::span<const std::byte> bytes() const { return {memory.get(), used}; }
+  std::span<std::byte> free() { return {memory.get() + used, capacity - used}; }
+
+  std::unique_ptr<std::byte[]> memory;  ///< not initialised
+  size_t capacity = 0;
+  size_t used = 0;
+};
+
 class ByteSink {
  public:
   virtual ~ByteSink() = default;
 
   /// Takes all of `bytes` or throws Error (Aborted when the receiver went away).
   virtual void write(std::span<const std::byte> bytes) = 0;
+
+  /// The same for the bytes in `buffer`, which comes back empty and no smaller, perhaps as other
+  /// memory: a sink that keeps bytes for a while need not copy them.
+  virtual void write_buffer(Buffer& buffer);
 };
 
 /// A source over memory; `text` must outlive it.

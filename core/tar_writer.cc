@@ -287,7 +287,7 @@ std::string encode_tar_header(const TarEntry& entry) {
   return out;
 }
 
-TarWriter::TarWriter(ByteSink& sink) : sink_(sink), buffer_(kBufferSize) {}
+TarWriter::TarWriter(ByteSink& sink) : sink_(sink), buffer_(Buffer::with_capacity(kBufferSize)) {}
 
 void TarWriter::begin(const TarEntry& entry) {
   if (remaining_ > 0) programming_error();
@@ -306,39 +306,36 @@ void TarWriter::data(std::span<const std::byte> bytes) {
 void TarWriter::finish() {
   if (remaining_ > 0) programming_error();
   put(as_bytes(std::string(2 * kBlock, '\0')));
-  flush();
+  sink_.write(buffer_.bytes());
+  buffer_.used = 0;
 }
 
 std::span<std::byte> TarWriter::room() {
-  if (used_ == buffer_.size()) flush();
-  const uint64_t free = buffer_.size() - used_;
-  return std::span(buffer_).subspan(used_, static_cast<size_t>(std::min(free, remaining_)));
+  if (buffer_.free().empty()) sink_.write_buffer(buffer_);
+  const std::span<std::byte> free = buffer_.free();
+  return free.first(static_cast<size_t>(std::min<uint64_t>(free.size(), remaining_)));
 }
 
 void TarWriter::filled(size_t count) {
-  if (count > remaining_ || count > buffer_.size() - used_) programming_error();
-  used_ += count;
+  if (count > remaining_ || count > buffer_.free().size()) programming_error();
+  buffer_.used += count;
   remaining_ -= count;
   if (remaining_ == 0) pad();
 }
 
 void TarWriter::put(std::span<const std::byte> bytes) {
-  if (bytes.size() > buffer_.size() - used_) flush();
-  if (bytes.size() > buffer_.size()) {
+  if (bytes.size() > buffer_.free().size() && buffer_.used > 0) sink_.write_buffer(buffer_);
+  if (bytes.size() > buffer_.capacity) {
     sink_.write(bytes);
     return;
   }
-  std::ranges::copy(bytes, buffer_.begin() + static_cast<ptrdiff_t>(used_));
-  used_ += bytes.size();
+  std::ranges::copy(bytes, buffer_.free().begin());
+  buffer_.used += bytes.size();
 }
 
 void TarWriter::pad() {
   static constexpr std::array<std::byte, kBlock> kZeros{};
   put(std::span(kZeros).first(std::exchange(padding_, 0)));
-}
-
-void TarWriter::flush() {
-  if (used_ > 0) sink_.write(std::span(buffer_).first(std::exchange(used_, 0)));
 }
 
 }  // namespace overlayd

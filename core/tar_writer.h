@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "core/stream.h"
 #include "core/tar_entry.h"
@@ -45,11 +44,9 @@ class TarWriter {
  private:
   void put(std::span<const std::byte> bytes);
   void pad();
-  void flush();
 
   ByteSink& sink_;
-  std::vector<std::byte> buffer_;
-  size_t used_ = 0;  // of the buffer
+  Buffer buffer_;
   uint64_t remaining_ = 0;
   uint64_t padding_ = 0;
 };

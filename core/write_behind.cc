@@ -8,7 +8,6 @@
 #include <optional>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "core/error.h"
 #include "core/sys.h"
@@ -20,8 +19,6 @@ namespace {
 // may hold in memory: one is being filled, one waits, one is being written.
 constexpr size_t kPieceSize = 128 * 1024;
 
-using Piece = std::vector<std::byte>;
-
 }  // namespace
 
 struct WriteBehind::Impl {
@@ -29,6 +26,7 @@ struct WriteBehind::Impl {
   ~Impl();
 
   void append(std::span<const std::byte> bytes);
+  void take(Buffer& piece);
   void hand_over();
   void finish();
 
@@ -36,12 +34,12 @@ struct WriteBehind::Impl {
   bool write_next();
 
   ByteSink& sink;
-  Piece filling;
+  Buffer filling;
 
   std::mutex mutex;
   std::condition_variable changed;
-  std::optional<Piece> waiting;
-  Piece spare;  // written, for its memory
+  std::optional<Buffer> waiting;
+  Buffer spare;  // written, for its memory
   bool closing = false;
   std::exception_ptr error;  // the thread has ended with it
 
@@ -61,12 +59,20 @@ WriteBehind::Impl::~Impl() {
 
 void WriteBehind::Impl::append(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    if (filling.size() == kPieceSize) hand_over();
-    filling.reserve(kPieceSize);
-    const auto part = bytes.first(std::min(bytes.size(), kPieceSize - filling.size()));
-    filling.insert(filling.end(), part.begin(), part.end());
+    if (filling.used > 0 && filling.used == filling.capacity) hand_over();
+    if (filling.capacity == 0) filling = Buffer::with_capacity(kPieceSize);
+    const auto part = bytes.first(std::min(bytes.size(), filling.free().size()));
+    std::ranges::copy(part, filling.free().begin());
+    filling.used += part.size();
     bytes = bytes.subspan(part.size());
   }
+}
+
+void WriteBehind::Impl::take(Buffer& piece) {
+  if (piece.used == 0) return;
+  if (filling.used > 0) hand_over();
+  std::swap(filling, piece);
+  if (piece.capacity < filling.capacity) piece = Buffer::with_capacity(filling.capacity);
 }
 
 void WriteBehind::Impl::hand_over() {
@@ -77,17 +83,16 @@ void WriteBehind::Impl::hand_over() {
   changed.wait(lock, [&] { return error || !waiting; });
   if (error) std::rethrow_exception(error);
   waiting = std::exchange(filling, std::exchange(spare, {}));
-  filling.clear();
   lock.unlock();  // whom notify_all wakes needs it
   changed.notify_all();
 }
 
 void WriteBehind::Impl::finish() {
   if (!thread.joinable()) {
-    if (!filling.empty()) sink.write(filling);
+    if (filling.used > 0) sink.write(filling.bytes());
     return;
   }
-  if (!filling.empty()) hand_over();
+  if (filling.used > 0) hand_over();
   {
     const std::lock_guard lock(mutex);
     closing = true;
@@ -109,7 +114,7 @@ void WriteBehind::Impl::write_all() {
 }
 
 bool WriteBehind::Impl::write_next() {
-  Piece piece;
+  Buffer piece;
   {
     std::unique_lock lock(mutex);
     changed.wait(lock, [&] { return waiting || closing; });
@@ -117,7 +122,8 @@ bool WriteBehind::Impl::write_next() {
     piece = *std::exchange(waiting, std::nullopt);
   }
   changed.notify_all();
-  sink.write(piece);
+  sink.write(piece.bytes());
+  piece.used = 0;
   const std::lock_guard lock(mutex);
   spare = std::move(piece);
   return true;
@@ -126,6 +132,7 @@ bool WriteBehind::Impl::write_next() {
 WriteBehind::WriteBehind(ByteSink& sink) : impl_(std::make_unique<Impl>(sink)) {}
 WriteBehind::~WriteBehind() = default;
 void WriteBehind::write(std::span<const std::byte> bytes) { impl_->append(bytes); }
+void WriteBehind::write_buffer(Buffer& piece) { impl_->take(piece); }
 void WriteBehind::finish() { impl_->finish(); }
 
 }  // namespace overlayd

@@ -23,6 +23,7 @@ class WriteBehind final : public ByteSink {
 
   /// Throws what the sink has thrown for something given earlier.
   void write(std::span<const std::byte> bytes) override;
+  void write_buffer(Buffer& buffer) override;
 
   /// Returns when the sink has taken everything; to be called once, as the last.
   void finish();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/write_behind.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <thread>
@@ -48,6 +49,28 @@ std::string error_of(const auto& work) {
 }
 
 TEST_SUITE("write behind") {
+  TEST_CASE("pieces and writes come out in the order they were given in") {
+    const std::string text = pattern(2'000'003);
+    StringSink sink;
+    WriteBehind behind(sink);
+    Buffer piece = Buffer::with_capacity(100'000);
+    size_t at = 0;
+    for (size_t turn = 0; at < text.size(); ++turn) {
+      const auto part = as_bytes(std::string_view(text).substr(at, 1 + turn * 30'011 % 100'000));
+      if (turn % 3 == 0) {
+        behind.write(part);
+      } else {
+        REQUIRE(piece.free().size() >= 100'000);
+        std::ranges::copy(part, piece.free().begin());
+        piece.used = part.size();
+        behind.write_buffer(piece);
+      }
+      at += part.size();
+    }
+    behind.finish();
+    CHECK(sink.text() == text);
+  }
+
   TEST_CASE("everything comes out in order, however it is cut") {
     const std::string text = pattern(3'000'017);
     for (const size_t cut : std::array<size_t, 4>{1'000'003, 262'144, 70'000, 512}) {
