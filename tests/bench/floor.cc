@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The floor: what applying a layer and reading one out again cost when nothing but the needed
-// system calls is made, in one thread, without a socket. Prints the seconds it took. Run by run.sh.
+// The floor: what a layer's life costs when nothing but the needed system calls is made, in one
+// thread, without a socket. Prints the seconds it took. Run by run.sh.
 //
 //   floor apply TAR DIRECTORY     the tar is read and taken apart before the clock starts
 //   floor diff DIRECTORY          headers and data go to /dev/null
+//   floor live DIRECTORY TIMES    containers come and go on 20 layers; the seconds for one
 //   floor answer SOCKET           a plugin that gives every call the same answer at once, until it
-//   is killed:
-//                                 what remains is the engine's own share of a call
+//                                 is killed: what remains is the engine's own share of a call.
+//                                 Changes are answered with what is in the file SOCKET.changes
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -203,19 +205,102 @@ class Reader {
   std::vector<char> buffer_ = std::vector<char>(256 << 10);
 };
 
+// What a container layer needs on disk, made in one place and moved into another, as whatever must
+// be there whole or not at all.
+class Containers {
+ public:
+  explicit Containers(int home) : home_(home) {
+    for (const char* name : {"l", "staging", "trash"}) check(::mkdirat(home, name, 0700), "mkdir");
+    for (int i = 0; i < 20; ++i) {
+      const std::string id = "lower-" + std::to_string(i);
+      check(::mkdirat(home, id.c_str(), 0710), "mkdir");
+      check(::mkdirat(home, (id + "/diff").c_str(), 0755), "mkdir");
+      lowers_.push_back("l/" + std::to_string(i));
+      check(::symlinkat(("../" + id + "/diff").c_str(), home, lowers_.back().c_str()), "symlink");
+      lower_file_ += (i > 0 ? ":" : "") + lowers_.back();
+    }
+  }
+
+  void come_and_go(const std::string& id) {
+    const std::string staged = "staging/" + id;
+    check(::mkdirat(home_, staged.c_str(), 0710), "mkdir");
+    check(::mkdirat(home_, (staged + "/diff").c_str(), 0755), "mkdir");
+    check(::mkdirat(home_, (staged + "/work").c_str(), 0700), "mkdir");
+    write_file(staged + "/link", id);
+    write_file(staged + "/lower", lower_file_);
+    check(::symlinkat(("../" + id + "/diff").c_str(), home_, ("l/" + id).c_str()), "symlink");
+    check(::renameat(home_, staged.c_str(), home_, id.c_str()), "rename");
+    const std::string merged = id + "/merged";
+    check(::mkdirat(home_, merged.c_str(), 0700), "mkdir");
+    mount(id, merged);
+    check(::chdir("/proc/self/fd"), "chdir");
+    check(::umount2((std::to_string(home_) + "/" + merged).c_str(), MNT_DETACH), "unmount");
+    check(::unlinkat(home_, merged.c_str(), AT_REMOVEDIR), "rmdir");
+    check(::renameat(home_, id.c_str(), home_, ("trash/" + id).c_str()), "rename");
+    check(::unlinkat(home_, ("l/" + id).c_str(), 0), "unlink");
+  }
+
+ private:
+  void write_file(const std::string& path, const std::string& content) const {
+    const int fd = ::openat(home_, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    check(fd, "create");
+    check(::write(fd, content.data(), content.size()), "write");
+    ::close(fd);
+  }
+
+  void mount(const std::string& id, const std::string& merged) const {
+    const int context = ::fsopen("overlay", FSOPEN_CLOEXEC);
+    check(context, "fsopen");
+    check(::fsconfig(context, FSCONFIG_SET_STRING, "index", "off", 0), "index");
+    for (const std::string& lower : lowers_) set_layer(context, "lowerdir+", lower);
+    set_layer(context, "upperdir", id + "/diff");
+    set_layer(context, "workdir", id + "/work");
+    check(::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0), "create the overlay");
+    const int mounted = ::fsmount(context, FSMOUNT_CLOEXEC, 0);
+    check(mounted, "fsmount");
+    check(::move_mount(mounted, "", home_, merged.c_str(), MOVE_MOUNT_F_EMPTY_PATH), "move_mount");
+    ::close(mounted);
+    ::close(context);
+  }
+
+  void set_layer(int context, const char* key, const std::string& path) const {
+    const int fd = ::openat(home_, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    check(fd, "open layer");
+    check(::fsconfig(context, FSCONFIG_SET_FD, key, nullptr, fd), "set layer");
+    ::close(fd);
+  }
+
+  int home_;
+  std::vector<std::string> lowers_;
+  std::string lower_file_;
+};
+
+// Seconds for one.
+double live(int home, int times) {
+  Containers containers(home);
+  const auto begin = Clock::now();
+  for (int i = 0; i < times; ++i) containers.come_and_go("container-" + std::to_string(i));
+  return std::chrono::duration<double>(Clock::now() - begin).count() / times;
+}
+
+std::string reply_with(const std::string& body) {
+  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
 // Calls are small and come one at a time, so that a request is there when its body's end is.
-void answer(int client) {
-  static constexpr std::string_view kBody = R"({"Exists":true,"Dir":"/"})";
-  const std::string reply = "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kBody.size()) +
-                            "\r\n\r\n" + std::string(kBody);
+void answer(int client, const std::string& changes_file) {
+  const std::string changes = reply_with(
+      sys::try_read_file(AT_FDCWD, changes_file, 64 << 20).value_or(R"({"Changes":[]})"));
+  const std::string other = reply_with(R"({"Exists":true,"Dir":"/"})");
   std::array<char, 4096> buffer;
   std::string request;
   while (const ssize_t count = ::recv(client, buffer.data(), buffer.size(), 0)) {
     check(count, "receive");
     request.append(buffer.data(), static_cast<size_t>(count));
     if (!request.ends_with("}\n")) continue;
+    const bool wants_changes = request.find("/GraphDriver.Changes ") != std::string::npos;
+    sys::write_full(client, as_bytes(wants_changes ? changes : other));
     request.clear();
-    check(::send(client, reply.data(), reply.size(), MSG_NOSIGNAL), "send");
   }
   ::close(client);
 }
@@ -230,7 +315,7 @@ void answer(int client) {
   for (;;) {
     const int client = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
     check(client, "accept");
-    std::thread(answer, client).detach();
+    std::thread(answer, client, std::string(path) + ".changes").detach();
   }
 }
 
@@ -238,16 +323,23 @@ void answer(int client) {
 
 int main(int argc, char** argv) {
   const std::string_view what = argc > 1 ? argv[1] : "";
-  if (argc != (what == "apply" ? 4 : 3) ||
-      (what != "apply" && what != "diff" && what != "answer")) {
-    std::fprintf(stderr, "usage: floor apply TAR DIRECTORY | diff DIRECTORY | answer SOCKET\n");
+  const bool takes_two = what == "apply" || what == "live";
+  if (argc != (takes_two ? 4 : 3) || (!takes_two && what != "diff" && what != "answer")) {
+    std::fprintf(stderr,
+                 "usage: floor apply TAR DIRECTORY | diff DIRECTORY | live DIRECTORY TIMES | "
+                 "answer SOCKET\n");
     return 2;
   }
   if (what == "answer") answer_everything(argv[2]);
   std::vector<Member> members;
   if (what == "apply") members = read_tar(argv[2]);
   ::umask(0);
-  const UniqueFd root = sys::openat(AT_FDCWD, argv[argc - 1], O_RDONLY | O_DIRECTORY);
+  const char* const path = what == "apply" ? argv[3] : argv[2];
+  const UniqueFd root = sys::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+  if (what == "live") {
+    std::printf("%.9f\n", live(root.get(), std::atoi(argv[3])));
+    return 0;
+  }
   const auto begin = Clock::now();
   if (what == "apply") {
     make_all(members, root.get());

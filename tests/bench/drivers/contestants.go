@@ -88,13 +88,15 @@ func startContestants(root string) (all []*contestant, stop func(), err error) {
 		registerPlugin(c.registered, p.name, own)
 		all = append(all, c)
 	}
-	socket, err := start("floor", func(socket string) *exec.Cmd { return exec.Command(*floor, "answer", socket) })
-	registerPlugin(floorPlugin, "floor", socket)
+	floorSocket, err = start("floor", func(socket string) *exec.Cmd { return exec.Command(*floor, "answer", socket) })
+	registerPlugin(floorPlugin, "floor", floorSocket)
 	return all, stop, err
 }
 
 // The plugin that answers without doing anything.
 const floorPlugin = "bench-floor"
+
+var floorSocket string
 
 func registerPlugin(registered, name, socket string) {
 	graphdriver.Register(registered, func(root string, _ []string, _, _ []idtools.IDMap) (graphdriver.Driver, error) {
