@@ -4,6 +4,7 @@
 // thread, without a socket. Prints the seconds it took. Run by run.sh.
 //
 //   floor apply TAR DIRECTORY     the tar is read and taken apart before the clock starts
+//   floor apply-synced TAR DIRECTORY    the same, and all of its file system written back
 //   floor diff DIRECTORY          headers and data go to /dev/null
 //   floor live DIRECTORY TIMES    containers come and go on 20 layers; the seconds for one
 //   floor answer SOCKET           a plugin that gives every call the same answer at once, until it
@@ -323,26 +324,28 @@ void answer(int client, const std::string& changes_file) {
 
 int main(int argc, char** argv) {
   const std::string_view what = argc > 1 ? argv[1] : "";
-  const bool takes_two = what == "apply" || what == "live";
+  const bool applies = what == "apply" || what == "apply-synced";
+  const bool takes_two = applies || what == "live";
   if (argc != (takes_two ? 4 : 3) || (!takes_two && what != "diff" && what != "answer")) {
     std::fprintf(stderr,
-                 "usage: floor apply TAR DIRECTORY | diff DIRECTORY | live DIRECTORY TIMES | "
-                 "answer SOCKET\n");
+                 "usage: floor apply[-synced] TAR DIRECTORY | diff DIRECTORY | "
+                 "live DIRECTORY TIMES | answer SOCKET\n");
     return 2;
   }
   if (what == "answer") answer_everything(argv[2]);
   std::vector<Member> members;
-  if (what == "apply") members = read_tar(argv[2]);
+  if (applies) members = read_tar(argv[2]);
   ::umask(0);
-  const char* const path = what == "apply" ? argv[3] : argv[2];
+  const char* const path = applies ? argv[3] : argv[2];
   const UniqueFd root = sys::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
   if (what == "live") {
     std::printf("%.9f\n", live(root.get(), std::atoi(argv[3])));
     return 0;
   }
   const auto begin = Clock::now();
-  if (what == "apply") {
+  if (applies) {
     make_all(members, root.get());
+    if (what == "apply-synced") check(::syncfs(root.get()), "syncfs");
   } else {
     Reader().walk(root.get());
   }

@@ -58,6 +58,9 @@ func measureDurable(r *results, c *contestant, durability string, trees []*tree)
 		if err := timeApply(r, "apply-"+durability+"-"+t.name, c, base, t, nothing); err != nil {
 			return err
 		}
+		if err := floorOfApply(r, durability, t); err != nil {
+			return err
+		}
 	}
 	noise := filepath.Join(*home, "noise")
 	makeNoise := func() error { return os.WriteFile(noise, make([]byte, 800<<20), 0o600) }
@@ -69,6 +72,28 @@ func measureDurable(r *results, c *contestant, durability string, trees []*tree)
 	}
 	life := func() error { return createGetPutRemove(c, base) }
 	return r.timeMean("create-get-put-remove-"+durability, c, 200, nothing, life)
+}
+
+// What writing the layer back costs whoever wants it on the disk.
+func floorOfApply(r *results, durability string, t *tree) error {
+	how := map[string]string{"none": "apply", "strict": "apply-synced"}[durability]
+	if how == "" {
+		return nil
+	}
+	directory := filepath.Join(*home, "floor-durable")
+	defer os.RemoveAll(directory)
+	if err := os.Mkdir(directory, 0o755); err != nil {
+		return err
+	}
+	if err := settle(&contestant{name: "floor", home: directory}); err != nil {
+		return err
+	}
+	seconds, err := floorSeconds(how, t.path, directory)
+	if err != nil {
+		return err
+	}
+	r.add("apply-"+durability+"-"+t.name, "floor", seconds)
+	return nil
 }
 
 func timeApply(r *results, name string, c *contestant, base string, t *tree, before func() error) error {
