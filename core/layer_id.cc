@@ -18,4 +18,6 @@ LayerId LayerId::parse(std::string_view text) {
   return LayerId(std::string(text));
 }
 
+std::string layer_name(const LayerId& id) { return "layer " + quoted(id.str()); }
+
 }  // namespace overlayd

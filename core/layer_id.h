@@ -30,6 +30,9 @@ class LayerId {
   std::string text_;
 };
 
+/// "layer '9f…'", as messages name it.
+std::string layer_name(const LayerId& id);
+
 }  // namespace overlayd
 
 template <>

@@ -17,13 +17,9 @@
 #include "core/layer_apply.h"
 #include "core/layer_diff.h"
 #include "core/layer_files.h"
+#include "core/layer_mounts.h"
 #include "core/layer_table.h"
 #include "core/layout.h"
-#include "core/mount.h"
-#include "core/mount_drain.h"
-#include "core/mount_ledger.h"
-#include "core/mountinfo.h"
-#include "core/overlay.h"
 #include "core/overlay_support.h"
 #include "core/scope_exit.h"
 #include "core/store_lock.h"
@@ -41,8 +37,6 @@ constexpr std::chrono::seconds kFillingPatience{10};
 bool is_absent(int dirfd, const std::string& path) {
   return ::faccessat(dirfd, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
 }
-
-std::string layer_name(const LayerId& id) { return "layer " + quoted(id.str()); }
 
 class OverlayLayerStore final : public LayerStore {
  public:
@@ -70,7 +64,6 @@ class OverlayLayerStore final : public LayerStore {
   // Opening.
   void make_directories();
   void sweep_staging();
-  void adopt_mounts();
 
   // Looking up. `usable` throws unless the layer can serve everything; call with its lock held.
   LayerPtr require(const LayerId& id) const;
@@ -84,18 +77,6 @@ class OverlayLayerStore final : public LayerStore {
   void disown_child(Layer& parent, bool marked);
   void publish(const LayerId& id, const std::string& staged);
   void forget_removed(const LayerPtr& layer) noexcept;
-
-  // Mounting; all with the layer's lock held.
-  UniqueFd visible_home() const;
-  void notice_foreign_unmount(Layer& layer, int home);
-  static void let_write(Layer& layer);
-  void mount(Layer& layer, const std::string& mount_label);
-  OverlaySpec overlay_spec(const Layer& layer, const std::string& mount_label) const;
-  void wait_for_unmounts(const Layer& layer);
-  static bool is_someones_root(const Layer& layer, int home);
-  void release_unheld(Layer& layer, int home);
-  void unmount(Layer& layer, int home);
-  bool remove_mount_point(const std::string& merged) const;
 
   // Streams.
   UniqueFd open_content(const Layer& layer) const;
@@ -120,13 +101,11 @@ class OverlayLayerStore final : public LayerStore {
   const StoreOptions options_;
   LayerOwner owner_;
   UniqueFd home_;
-  struct stat home_info_ {};
   UniqueFd lock_;
   Commit commit_;
   OverlaySupport overlay_;
-  MountLedger ledger_;
   LayerTable table_;
-  MountDrain drain_;
+  std::optional<LayerMounts> mounts_;
   mutable std::atomic<size_t> streams_ = 0;
   std::optional<Trash> trash_;
 };
@@ -137,17 +116,17 @@ OverlayLayerStore::OverlayLayerStore(StoreConfig config, Observer& observer)
     : config_(std::move(config)),
       observer_(observer),
       options_(parse_store_options(config_.options)),
-      owner_{config_.id_maps.root_uid(), config_.id_maps.root_gid()},
-      ledger_(config_.state_dir) {
+      owner_{config_.id_maps.root_uid(), config_.id_maps.root_gid()} {
   make_directories();
   lock_ = lock_store(home_.get());
   overlay_ = probe_overlay(sys::open_path_dir(home_.get(), layout::kStagingDirectory).get(),
                            config_.mount_method);
+  mounts_.emplace(config_.home, home_.get(), config_.state_dir, overlay_, owner_, observer_);
   commit_ = Commit(choose_commit_method(config_.durability, home_.get()));
   trash_.emplace(sys::open_path_dir(home_.get(), layout::kTrashDirectory), observer_);
   sweep_staging();
   table_.load(home_.get(), observer_);
-  adopt_mounts();
+  mounts_->adopt(table_);
 }
 
 void OverlayLayerStore::make_directories() {
@@ -159,7 +138,6 @@ void OverlayLayerStore::make_directories() {
   std::filesystem::create_directories(config_.home, error);
   if (error) throw SysError(error.value(), "make the home directory");
   home_ = sys::openat(AT_FDCWD, config_.home.string(), O_RDONLY | O_DIRECTORY);
-  home_info_ = sys::fstat(home_.get());
   sys::fchown(home_.get(), ::geteuid(), owner_.root_gid);
   sys::fchmod(home_.get(), 0710);
   for (const char* directory : {layout::kLinkDirectory, layout::kOwnDirectory,
@@ -173,32 +151,6 @@ void OverlayLayerStore::sweep_staging() {
   for (const sys::DirEntry& entry : sys::list_directory(staging.get())) {
     trash_->take(staging.get(), entry.name);
     observer_.note(NoteLevel::Info, "swept an unfinished layer out of staging");
-  }
-}
-
-// The kernel says what is mounted, the ledger how often it is held.
-void OverlayLayerStore::adopt_mounts() {
-  const auto recorded = ledger_.load();
-  // The mount table shows resolved paths; the home we were given may go through symlinks.
-  const std::string prefix = sys::readlinkat(AT_FDCWD, sys::fd_path(home_.get())) + "/";
-  for (const MountEntry& entry : read_mountinfo()) {
-    if (!entry.mount_point.starts_with(prefix)) continue;
-    const std::filesystem::path below = entry.mount_point.substr(prefix.size());
-    const std::string name = below.parent_path().string();
-    const LayerPtr layer = below.filename() == layout::kMerged ? table_.find(name) : nullptr;
-    if (!layer) {
-      observer_.note(NoteLevel::Warning, "a mount that is no layer's lies in the store, on " +
-                                             quoted(entry.mount_point) + "; it is left alone");
-      continue;
-    }
-    layer->mounted = true;
-    layer->writers.begin();  // as far as anybody knows
-    const auto count = recorded.find(layer->id);
-    layer->holders = count == recorded.end() ? 0 : count->second;
-  }
-  for (const auto& [id, count] : recorded) {
-    const LayerPtr layer = table_.find(id);
-    if (!layer || !layer->mounted) ledger_.forget(id);
   }
 }
 
@@ -351,10 +303,7 @@ void OverlayLayerStore::remove(const LayerId& id) {
       throw Error(ErrorKind::Busy, layer_name(id) + " lies under " +
                                        std::to_string(layer->children) + " other layers");
     }
-    // Whatever is mounted there, by whomever, is in the way.
-    if (layer->mounted || sys::try_fstatat(home_.get(), layout::in_layer(id, layout::kMerged))) {
-      unmount(*layer, visible_home().get());
-    }
+    mounts_->clear(*layer);
     trash_->take(home_.get(), id.str());  // commit point
     layer->removed = true;
   }
@@ -377,190 +326,32 @@ void OverlayLayerStore::forget_removed(const LayerPtr& layer) noexcept {
   }
 }
 
-// -------------------------------------------------------------------------------------- mounting
+// ------------------------------------------------------------------------------ holding, letting
+// go
 
 std::filesystem::path OverlayLayerStore::get(const LayerId& id, const std::string& mount_label) {
   const LayerPtr layer = require(id);
   const Lock lock(layer->mutex);
   check_usable(*layer);
-  if (layer->mounted) notice_foreign_unmount(*layer, visible_home().get());
-  // A layer on nothing needs no overlay. Once it has children it is shown read-only, but not to
-  // those who hold it already: their path must stay.
-  const bool plain = !layer->parent && !layer->mounted && (!layer->committed || layer->holders > 0);
-  if (plain) {
-    let_write(*layer);
-    ++layer->holders;
-    return path_of(id, layout::kDiff);
-  }
-  // Recorded before it is true: a kill in between must not lose a holder.
-  ledger_.record(id, layer->holders + 1);
-  if (!layer->mounted) {
-    ScopeExit forget([&] { ledger_.forget(id); });
-    with_context("mount " + layer_name(id), [&] { mount(*layer, mount_label); });
-    forget.dismiss();
-    layer->mounted = true;
-    if (!layer->committed) let_write(*layer);
-  }
-  ++layer->holders;
-  return path_of(id, layout::kMerged);
-}
-
-// The home by its path, for everything that mounts, unmounts or looks at mounts. Our own descriptor
-// may be on a mount that is no longer in the tree: Docker mounts its data root on itself when it
-// starts and unmounts that when it stops. Nothing can be mounted on or from such a mount.
-UniqueFd OverlayLayerStore::visible_home() const {
-  UniqueFd home = sys::open_path_dir(AT_FDCWD, config_.home.string());
-  const struct stat now = sys::fstat(home.get());
-  if (now.st_dev != home_info_.st_dev || now.st_ino != home_info_.st_ino) {
-    throw Error(ErrorKind::Unsupported,
-                "the home directory is hidden by something mounted over it, or was replaced");
-  }
-  return home;
-}
-
-void OverlayLayerStore::notice_foreign_unmount(Layer& layer, int home) {
-  if (is_mount_point(home, layout::in_layer(layer.id, layout::kMerged))) return;
-  observer_.note(NoteLevel::Warning, layer_name(layer.id) + " was unmounted by somebody else");
-  layer.mounted = false;
-  layer.holders = 0;
-  layer.writers.lose_sight();
-  ledger_.forget(layer.id);
-}
-
-void OverlayLayerStore::let_write(Layer& layer) {
-  layer.writers.begin();
-  layer.size.reset();
-}
-
-void OverlayLayerStore::mount(Layer& layer, const std::string& mount_label) {
-  const std::string merged = layout::in_layer(layer.id, layout::kMerged);
-  make_private_directory(home_.get(), merged, owner_);
-  ScopeExit remove_merged([&] { ::unlinkat(home_.get(), merged.c_str(), AT_REMOVEDIR); });
-  const OverlaySpec spec = overlay_spec(layer, mount_label);
-  wait_for_unmounts(layer);
-  const UniqueFd home = visible_home();
-  mount_overlay(home.get(), spec, merged, overlay_);
-  ScopeExit unmount([&] { unmount_lazily(home.get(), merged); });
-  if (spec.upper && (owner_.root_uid != 0 || owner_.root_gid != 0)) {
-    // The kernel made it as host root; Docker hands it to container root, and so does its remover.
-    const UniqueFd inner =
-        sys::openat(home_.get(), layout::in_layer(layer.id, layout::kWork) + "/work",
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    sys::fchown(inner.get(), owner_.root_uid, owner_.root_gid);
-  }
-  unmount.dismiss();
-  remove_merged.dismiss();
-}
-
-// A directory that is still the upper of another overlay must not be in this one.
-void OverlayLayerStore::wait_for_unmounts(const Layer& layer) {
-  drain_.wait_for([&](const LayerId& id) {
-    for (const Layer* at = &layer; at != nullptr; at = at->parent.get()) {
-      if (at->id == id) return true;
-    }
-    return false;
-  });
-}
-
-OverlaySpec OverlayLayerStore::overlay_spec(const Layer& layer,
-                                            const std::string& mount_label) const {
-  OverlaySpec spec;
-  spec.mount_label = mount_label;
-  const OverlayLayer content{.path = layout::in_layer(layer.id, layout::kDiff), .fd = -1};
-  if (layer.committed) {
-    spec.lowers.push_back(content);
-  } else {
-    spec.upper = content;
-    spec.work = OverlayLayer{.path = layout::in_layer(layer.id, layout::kWork), .fd = -1};
-  }
-  for (const Layer* below = layer.parent.get(); below != nullptr; below = below->parent.get()) {
-    spec.lowers.push_back({.path = layout::link_path(below->link), .fd = -1});
-  }
-  return spec;
+  return mounts_->hold(*layer, mount_label);
 }
 
 void OverlayLayerStore::put(const LayerId& id) {
   const LayerPtr layer = table_.find(id);
   if (!layer) return;
   const Lock lock(layer->mutex);
-  if (layer->removed) return;
-  UniqueFd home;
-  if (layer->mounted) {
-    home = visible_home();
-    notice_foreign_unmount(*layer, home.get());
-  }
-  const unsigned left = layer->holders > 0 ? layer->holders - 1 : 0;
-  if (!layer->mounted) {
-    if (left == 0) layer->writers.end();
-  } else if (left > 0) {
-    ledger_.record(id, left);
-  } else {
-    release_unheld(*layer, home.get());
-  }
-  layer->holders = left;  // not before: who gets an error has given nothing back
-}
-
-// Counts can be wrong (a Put too many, a ledger lost); a process that has the layer as its root
-// directory is proof that it is in use. The next Put, Cleanup or Remove tries again.
-void OverlayLayerStore::release_unheld(Layer& layer, int home) {
-  if (is_someones_root(layer, home)) {
-    observer_.note(NoteLevel::Warning,
-                   layer_name(layer.id) +
-                       " stays mounted: nobody holds it, but a process has it as "
-                       "its root directory");
-    ledger_.record(layer.id, 0);
-    return;
-  }
-  unmount(layer, home);
-}
-
-bool OverlayLayerStore::is_someones_root(const Layer& layer, int home) {
-  const auto info = sys::try_fstatat(home, layout::in_layer(layer.id, layout::kMerged));
-  if (!info) return false;
-  // A lone layer is a bind mount, whose device is that of the whole store.
-  return layer.parent ? any_process_rooted_in(info->st_dev)
-                      : any_process_rooted_in(info->st_dev, info->st_ino);
-}
-
-void OverlayLayerStore::unmount(Layer& layer, int home) {
-  const std::string merged = layout::in_layer(layer.id, layout::kMerged);
-  UniqueFd root = sys::try_openat(home, merged, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-  // Again only if somebody mounted on top; all of it is in the way of a removal.
-  while (unmount_lazily(home, merged) && !remove_mount_point(merged)) {
-  }
-  layer.mounted = false;
-  layer.holders = 0;
-  layer.writers.end();
-  ledger_.forget(layer.id);
-  if (root) drain_.take(layer.id, std::move(root));
-}
-
-// False: something else is mounted there.
-bool OverlayLayerStore::remove_mount_point(const std::string& merged) const {
-  try {
-    sys::unlinkat(home_.get(), merged, AT_REMOVEDIR);
-  } catch (const SysError& error) {
-    if (error.errnum() == EBUSY) return false;
-    observer_.note(NoteLevel::Warning, "left the mount point behind: " + std::string(error.what()));
-  }
-  return true;
+  if (!layer->removed) mounts_->let_go(*layer);
 }
 
 void OverlayLayerStore::cleanup() {
   size_t held = 0;
   for (const LayerPtr& layer : table_.all()) {
     const Lock lock(layer->mutex);
-    if (layer->removed || !layer->mounted) continue;
-    const UniqueFd home = visible_home();
-    notice_foreign_unmount(*layer, home.get());
-    if (!layer->mounted) continue;
-    if (layer->holders > 0) {
-      ++held;
-    } else {
-      release_unheld(*layer, home.get());
-    }
+    if (layer->removed) continue;
+    mounts_->release_unheld(*layer);
+    if (layer->mounted && layer->holders > 0) ++held;
   }
-  drain_.wait_for([](const LayerId&) { return true; });
+  mounts_->settle();
   if (held > 0) {
     observer_.note(NoteLevel::Info,
                    std::to_string(held) + " layers are still held and stay mounted");

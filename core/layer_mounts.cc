@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layer_mounts.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "core/error.h"
+#include "core/layout.h"
+#include "core/mount.h"
+#include "core/mountinfo.h"
+#include "core/scope_exit.h"
+#include "core/sys.h"
+
+namespace overlayd {
+
+LayerMounts::LayerMounts(std::filesystem::path home, int home_fd,
+                         const std::filesystem::path& state_dir, OverlaySupport overlay,
+                         LayerOwner owner, Observer& observer)
+    : home_path_(std::move(home)),
+      home_(home_fd),
+      home_info_(sys::fstat(home_fd)),
+      overlay_(std::move(overlay)),
+      owner_(owner),
+      observer_(observer),
+      ledger_(state_dir) {}
+
+void LayerMounts::adopt(const LayerTable& table) {
+  const auto recorded = ledger_.load();
+  // The mount table shows resolved paths; the home we were given may go through symlinks.
+  const std::string prefix = sys::readlinkat(AT_FDCWD, sys::fd_path(home_)) + "/";
+  for (const MountEntry& entry : read_mountinfo()) {
+    if (!entry.mount_point.starts_with(prefix)) continue;
+    const std::filesystem::path below = entry.mount_point.substr(prefix.size());
+    const std::string name = below.parent_path().string();
+    const std::shared_ptr<Layer> layer =
+        below.filename() == layout::kMerged ? table.find(name) : nullptr;
+    if (!layer) {
+      observer_.note(NoteLevel::Warning, "a mount that is no layer's lies in the store, on " +
+                                             quoted(entry.mount_point) + "; it is left alone");
+      continue;
+    }
+    layer->mounted = true;
+    layer->writers.begin();  // as far as anybody knows
+    const auto count = recorded.find(layer->id);
+    layer->holders = count == recorded.end() ? 0 : count->second;
+  }
+  for (const auto& [id, count] : recorded) {
+    const std::shared_ptr<Layer> layer = table.find(id);
+    if (!layer || !layer->mounted) ledger_.forget(id);
+  }
+}
+
+std::filesystem::path LayerMounts::hold(Layer& layer, const std::string& mount_label) {
+  if (layer.mounted) notice_foreign_unmount(layer, visible_home().get());
+  // A layer on nothing needs no overlay. Once it has children it is shown read-only, but not to
+  // those who hold it already: their path must stay.
+  const bool plain = !layer.parent && !layer.mounted && (!layer.committed || layer.holders > 0);
+  if (plain) {
+    let_write(layer);
+    ++layer.holders;
+    return home_path_ / layout::in_layer(layer.id, layout::kDiff);
+  }
+  // Recorded before it is true: a kill in between must not lose a holder.
+  ledger_.record(layer.id, layer.holders + 1);
+  if (!layer.mounted) {
+    ScopeExit forget([&] { ledger_.forget(layer.id); });
+    with_context("mount " + layer_name(layer.id), [&] { mount(layer, mount_label); });
+    forget.dismiss();
+    layer.mounted = true;
+    if (!layer.committed) let_write(layer);
+  }
+  ++layer.holders;
+  return home_path_ / layout::in_layer(layer.id, layout::kMerged);
+}
+
+// The home by its path, for everything that mounts, unmounts or looks at mounts. Our own descriptor
+// may be on a mount that is no longer in the tree: Docker mounts its data root on itself when it
+// starts and unmounts that when it stops. Nothing can be mounted on or from such a mount.
+UniqueFd LayerMounts::visible_home() const {
+  UniqueFd home = sys::open_path_dir(AT_FDCWD, home_path_.string());
+  const struct stat now = sys::fstat(home.get());
+  if (now.st_dev != home_info_.st_dev || now.st_ino != home_info_.st_ino) {
+    throw Error(ErrorKind::Unsupported,
+                "the home directory is hidden by something mounted over it, or was replaced");
+  }
+  return home;
+}
+
+void LayerMounts::notice_foreign_unmount(Layer& layer, int home) {
+  if (is_mount_point(home, layout::in_layer(layer.id, layout::kMerged))) return;
+  observer_.note(NoteLevel::Warning, layer_name(layer.id) + " was unmounted by somebody else");
+  layer.mounted = false;
+  layer.holders = 0;
+  layer.writers.lose_sight();
+  ledger_.forget(layer.id);
+}
+
+void LayerMounts::let_write(Layer& layer) {
+  layer.writers.begin();
+  layer.size.reset();
+}
+
+void LayerMounts::mount(Layer& layer, const std::string& mount_label) {
+  const std::string merged = layout::in_layer(layer.id, layout::kMerged);
+  make_private_directory(home_, merged, owner_);
+  ScopeExit remove_merged([&] { ::unlinkat(home_, merged.c_str(), AT_REMOVEDIR); });
+  const OverlaySpec spec = overlay_spec(layer, mount_label);
+  wait_for_unmounts(layer);
+  const UniqueFd home = visible_home();
+  mount_overlay(home.get(), spec, merged, overlay_);
+  ScopeExit unmount([&] { unmount_lazily(home.get(), merged); });
+  if (spec.upper && (owner_.root_uid != 0 || owner_.root_gid != 0)) {
+    // The kernel made it as host root; Docker hands it to container root, and so does its remover.
+    const UniqueFd inner = sys::openat(home_, layout::in_layer(layer.id, layout::kWork) + "/work",
+                                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    sys::fchown(inner.get(), owner_.root_uid, owner_.root_gid);
+  }
+  unmount.dismiss();
+  remove_merged.dismiss();
+}
+
+// A directory that is still the upper of another overlay must not be in this one.
+void LayerMounts::wait_for_unmounts(const Layer& layer) {
+  drain_.wait_for([&](const LayerId& id) {
+    for (const Layer* at = &layer; at != nullptr; at = at->parent.get()) {
+      if (at->id == id) return true;
+    }
+    return false;
+  });
+}
+
+OverlaySpec LayerMounts::overlay_spec(const Layer& layer, const std::string& mount_label) const {
+  OverlaySpec spec;
+  spec.mount_label = mount_label;
+  const OverlayLayer content{.path = layout::in_layer(layer.id, layout::kDiff), .fd = -1};
+  if (layer.committed) {
+    spec.lowers.push_back(content);
+  } else {
+    spec.upper = content;
+    spec.work = OverlayLayer{.path = layout::in_layer(layer.id, layout::kWork), .fd = -1};
+  }
+  for (const Layer* below = layer.parent.get(); below != nullptr; below = below->parent.get()) {
+    spec.lowers.push_back({.path = layout::link_path(below->link), .fd = -1});
+  }
+  return spec;
+}
+
+void LayerMounts::let_go(Layer& layer) {
+  UniqueFd home;
+  if (layer.mounted) {
+    home = visible_home();
+    notice_foreign_unmount(layer, home.get());
+  }
+  const unsigned left = layer.holders > 0 ? layer.holders - 1 : 0;
+  if (!layer.mounted) {
+    if (left == 0) layer.writers.end();
+  } else if (left > 0) {
+    ledger_.record(layer.id, left);
+  } else {
+    unmount_unless_in_use(layer, home.get());
+  }
+  layer.holders = left;  // not before: who gets an error has given nothing back
+}
+
+void LayerMounts::release_unheld(Layer& layer) {
+  if (!layer.mounted) return;
+  const UniqueFd home = visible_home();
+  notice_foreign_unmount(layer, home.get());
+  if (layer.mounted && layer.holders == 0) unmount_unless_in_use(layer, home.get());
+}
+
+void LayerMounts::clear(Layer& layer) {
+  if (layer.mounted || sys::try_fstatat(home_, layout::in_layer(layer.id, layout::kMerged))) {
+    unmount(layer, visible_home().get());
+  }
+}
+
+void LayerMounts::settle() {
+  drain_.wait_for([](const LayerId&) { return true; });
+}
+
+// Counts can be wrong (a Put too many, a ledger lost); a process that has the layer as its root
+// directory is proof that it is in use. The next Put, Cleanup or Remove tries again.
+void LayerMounts::unmount_unless_in_use(Layer& layer, int home) {
+  if (is_someones_root(layer, home)) {
+    observer_.note(NoteLevel::Warning,
+                   layer_name(layer.id) +
+                       " stays mounted: nobody holds it, but a process has it as "
+                       "its root directory");
+    ledger_.record(layer.id, 0);
+    return;
+  }
+  unmount(layer, home);
+}
+
+bool LayerMounts::is_someones_root(const Layer& layer, int home) {
+  const auto info = sys::try_fstatat(home, layout::in_layer(layer.id, layout::kMerged));
+  if (!info) return false;
+  // A lone layer is a bind mount, whose device is that of the whole store.
+  return layer.parent ? any_process_rooted_in(info->st_dev)
+                      : any_process_rooted_in(info->st_dev, info->st_ino);
+}
+
+void LayerMounts::unmount(Layer& layer, int home) {
+  const std::string merged = layout::in_layer(layer.id, layout::kMerged);
+  UniqueFd root = sys::try_openat(home, merged, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  // Again only if somebody mounted on top; all of it is in the way of a removal.
+  while (unmount_lazily(home, merged) && !remove_mount_point(merged)) {
+  }
+  layer.mounted = false;
+  layer.holders = 0;
+  layer.writers.end();
+  ledger_.forget(layer.id);
+  if (root) drain_.take(layer.id, std::move(root));
+}
+
+// False: something else is mounted there.
+bool LayerMounts::remove_mount_point(const std::string& merged) const {
+  try {
+    sys::unlinkat(home_, merged, AT_REMOVEDIR);
+  } catch (const SysError& error) {
+    if (error.errnum() == EBUSY) return false;
+    observer_.note(NoteLevel::Warning, "left the mount point behind: " + std::string(error.what()));
+  }
+  return true;
+}
+
+}  // namespace overlayd
