@@ -20,6 +20,12 @@ void write_range(int file, unsigned flags) {
   }
 }
 
+void sync_file_system(int fd) {
+  if (sys::retry_eintr([&] { return ::syncfs(fd); }) != 0) {
+    throw_errno([] { return "sync the file system"; });
+  }
+}
+
 constexpr size_t kMaxSysFile = 4096;  // a page
 
 // With data=journal, writing a file back only puts its data into the journal. The mount table does
@@ -60,14 +66,14 @@ void Commit::finish_writing(int file) {
               SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
+void Commit::before_showing(int directory) const {
+  if (method_ == CommitMethod::Syncfs) sync_file_system(directory);
+}
+
 void Commit::operator()(int directory) const {
   switch (method_) {
     case CommitMethod::None: return;
-    case CommitMethod::Syncfs:
-      if (sys::retry_eintr([&] { return ::syncfs(directory); }) != 0) {
-        throw_errno([] { return "sync the file system"; });
-      }
-      return;
+    case CommitMethod::Syncfs: sync_file_system(directory); return;
     case CommitMethod::Targeted:
       if (sys::retry_eintr([&] { return ::fsync(directory); }) != 0) {
         throw_errno([] { return "sync a directory"; });

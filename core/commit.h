@@ -8,7 +8,8 @@
 //             committed with it, and the flush of the disk's cache that ends the commit takes the
 //             data along. Callers at the same time share a commit. Nobody else's data is waited
 //             for.
-//   syncfs    any other file system, which need not have such an order: syncfs(2).
+//   syncfs    any other file system, which need not have such an order: syncfs(2), before a new
+//             name is shown and behind it.
 //
 // Linux Documentation/filesystems/ext4/journal.rst; fs/xfs/xfs_log_cil.c; sync_file_range(2): "none
 // of these operations writes out the file's metadata", which is what the fsync is for.
@@ -38,6 +39,11 @@ class Commit {
   /// Returns when the data of an open file has been written. Throws SysError if some could not be,
   /// now or since the file was opened.
   static void finish_writing(int file);
+
+  /// Before a rename shows what was made in the same file system as the open `directory`: returns
+  /// when no power cut can leave the new name without what it names. Nothing to do where the
+  /// journal keeps that order. Throws SysError.
+  void before_showing(int directory) const;
 
   /// Returns when every change before it survives: all that was made in the file system, of files'
   /// data (with needs_data()) what finish_writing() has returned for. `directory` is open, and the

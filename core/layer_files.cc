@@ -82,9 +82,11 @@ void stage_layer(int home, const std::string& directory, const LayerRecord& reco
     files.push_back(write_new_file(layer.get(), layout::kLower, lower, 0644));
     make_private_directory(layer.get(), layout::kWork, owner);
   }
-  if (!commit.needs_data()) return;
-  for (const UniqueFd& file : files) Commit::start_writing(file.get());
-  for (const UniqueFd& file : files) Commit::finish_writing(file.get());
+  if (commit.needs_data()) {
+    for (const UniqueFd& file : files) Commit::start_writing(file.get());
+    for (const UniqueFd& file : files) Commit::finish_writing(file.get());
+  }
+  commit.before_showing(layer.get());
 }
 
 void make_content_directory(int dirfd, const std::string& name, const LayerOwner& owner) {

@@ -576,6 +576,7 @@ void OverlayLayerStore::begin_filling(Layer& layer, const LayerId* parent) {
 void OverlayLayerStore::publish_content(const LayerId& id) {
   const std::string partial = layout::in_layer(id, layout::kPartial);
   const UniqueFd layer = sys::open_directory(home_.get(), id.str());
+  commit_.before_showing(layer.get());
   // Commit point. rename(2) replaces an empty directory and refuses any other.
   sys::renameat(home_.get(), partial, home_.get(), layout::in_layer(id, layout::kDiff));
   ScopeExit take_back([&] { take_content_back(id); });

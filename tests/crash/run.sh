@@ -14,6 +14,8 @@ main() {
   for fs in ext4 xfs; do
     run_case "nothing that answered is lost or torn by a power cut on $fs" 0 "${1:-}" \
       --fs "$fs" --images 600
+    run_case "nothing is lost or torn with syncfs on $fs" 0 "${1:-}" \
+      --fs "$fs" --images 300 --durability syncfs
     run_case "what a store that syncs nothing loses on $fs is found" 1 "${1:-}" \
       --fs "$fs" --images 100 --durability none
   done
