@@ -6,11 +6,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/acl.h"
@@ -20,6 +18,7 @@
 #include "core/layer_directories.h"
 #include "core/layer_xattrs.h"
 #include "core/sys.h"
+#include "core/tar_place.h"
 #include "core/tar_read_ahead.h"
 #include "core/whiteout.h"
 #include "core/write_back.h"
@@ -29,57 +28,6 @@ namespace overlayd {
 namespace {
 
 [[noreturn]] void bad(const std::string& what) { throw Error(ErrorKind::BadArchive, what); }
-
-/// A member's name, taken apart: "./usr//bin/x/" is {"usr/bin", "x"}; both empty for the root
-/// itself.
-struct Place {
-  std::string parent;
-  std::string name;
-
-  std::string path() const { return parent.empty() ? name : parent + "/" + name; }
-};
-
-// Cleans lexically, as Go's path.Clean does after a leading '/' is dropped; what would climb out of
-// the layer is refused.
-Place clean(const std::string& tar_name, const char* what) {
-  std::vector<std::string_view> parts;
-  std::string_view rest = tar_name;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find('/'), rest.size());
-    const std::string_view part = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (part.empty() || part == ".") continue;
-    if (part != "..") {
-      parts.push_back(part);
-    } else if (parts.empty()) {
-      bad(std::string(what) + " " + quoted(tar_name) + " leads out of the layer");
-    } else {
-      parts.pop_back();
-    }
-  }
-  Place place;
-  if (parts.empty()) return place;
-  place.name = parts.back();
-  parts.pop_back();
-  for (const std::string_view part : parts) {
-    if (!place.parent.empty()) place.parent += '/';
-    place.parent += part;
-  }
-  return place;
-}
-
-/// On disk such a directory could not be told in a tar again: there its own name is a whiteout.
-bool is_below_marker(const Place& place) {
-  return ("/" + place.parent).find("/" + std::string(whiteout::kPrefix)) != std::string::npos;
-}
-
-/// aufs kept the data of hard-linked files here; members elsewhere in the tar link to it.
-constexpr std::string_view kAufsLinks = ".wh..wh.plnk";
-
-bool is_aufs_bookkeeping(const Place& place) {
-  return std::string_view(place.path()).starts_with(whiteout::kMetaPrefix) &&
-         place.path() != whiteout::kOpaqueMarker;
-}
 
 timespec to_timespec(const TarTime& time) { return {time.seconds, time.nanoseconds}; }
 
@@ -141,7 +89,7 @@ class Extractor {
   }
 
   void extract(const TarEntry& entry) {
-    const Place place = clean(entry.name, "name");
+    const TarPlace place = place_in_layer(entry.name, "name");
     if (place.name.empty()) return extract_root(entry);
     if (is_aufs_bookkeeping(place)) return keep_aufs_link(place, entry);
     const whiteout::Marker marker = whiteout::parse_marker(place.name);
@@ -160,14 +108,14 @@ class Extractor {
 
   // Its files stay until the end of the tar, for hard links to take hold of; the rest means
   // nothing.
-  void keep_aufs_link(const Place& place, const TarEntry& entry) {
+  void keep_aufs_link(const TarPlace& place, const TarEntry& entry) {
     if (place.parent != kAufsLinks || entry.type != TarType::Regular) return;
     make_file(directory_.enter(place.parent), place.name, entry);
     has_aufs_links_ = true;
   }
 
   void drop_aufs_links() {
-    if (has_aufs_links_) clear(directory_.enter(""), std::string(kAufsLinks));
+    if (has_aufs_links_) clear(directory_.enter(""), kAufsLinks);
   }
 
   void extract_root(const TarEntry& entry) {
@@ -337,7 +285,7 @@ class Extractor {
 
   // The target is an earlier member of this tar; the link shares its inode and so its metadata.
   void make_hard_link(int parent, const std::string& name, const TarEntry& entry) {
-    const Place target = clean(entry.link_name, "link target");
+    const TarPlace target = place_in_layer(entry.link_name, "link target");
     if (target.name.empty()) bad("a hard link to the root of the layer");
     const std::optional<int> target_parent = directory_.find(target.parent);
     const auto info = target_parent ? sys::try_fstatat(*target_parent, target.name) : std::nullopt;
