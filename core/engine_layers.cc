@@ -14,6 +14,7 @@ namespace overlayd {
 namespace {
 
 constexpr size_t kMaxSnapshots = size_t{1} << 30;
+constexpr const char* kUnfinished = "tmp";
 constexpr const char* kIdFiles[] = {"cache-id", "mount-id", "init-id"};
 
 }  // namespace
@@ -21,7 +22,7 @@ constexpr const char* kIdFiles[] = {"cache-id", "mount-id", "init-id"};
 EngineLayers::EngineLayers(const std::filesystem::path& layer_database) {
   const UniqueFd root = sys::openat(AT_FDCWD, layer_database, O_RDONLY | O_DIRECTORY);
   for (const sys::DirEntry& group : sys::list_directory(root.get())) {
-    if (group.type != DT_DIR) continue;
+    if (group.type != DT_DIR || group.name == kUnfinished) continue;
     const UniqueFd directory = sys::open_directory(root.get(), group.name);
     for (const sys::DirEntry& entry : sys::list_directory(directory.get())) {
       for (const char* file : kIdFiles) {

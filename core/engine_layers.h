@@ -5,6 +5,8 @@
 //   <root>/image/<driver>/layerdb/
 //     <algorithm>/<chain id>/cache-id      an image layer's
 //     mounts/<container>/mount-id, init-id  a container's two
+//     tmp/<random>/                        image layers being written down, or never finished: not
+//                                          yet known
 //   <root>/buildkit/snapshots.db           BuildKit's cache, whose layers may be in no image
 //
 // Source: docker/layer/filestore.go, builder/builder-next/adapters/snapshot. Any thread.

@@ -192,7 +192,8 @@ TEST_SUITE("store_check") {
   TEST_CASE_FIXTURE(CheckSandbox, "layers that an engine does not know are orphans") {
     make_dirs(fd(), "image/overlayd/layerdb/sha256/1111");
     make_dirs(fd(), "image/overlayd/layerdb/mounts/container");
-    make_dirs(fd(), "image/overlayd/layerdb/tmp");
+    make_dirs(fd(), "image/overlayd/layerdb/tmp/write-set-1");
+    put_file(fd(), "image/overlayd/layerdb/tmp/write-set-1/cache-id", "other");
     put_file(fd(), "image/overlayd/layerdb/sha256/1111/cache-id", "middle");
     const StoreCheckOptions options{.repair = false,
                                     .layer_database = path() + "/image/overlayd/layerdb"};
