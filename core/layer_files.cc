@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/layer_files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+
+#include <algorithm>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/layout.h"
@@ -45,6 +49,14 @@ std::string read_small_file(int layer, const char* name, size_t limit) {
   }
 }
 
+bool is_unfinished(const sys::DirEntry& entry) {
+  std::string_view name = entry.name;
+  if (entry.type != DT_REG || !name.ends_with(sys::kUnfinished)) return false;
+  name.remove_suffix(std::string_view(sys::kUnfinished).size());
+  const auto ours = {layout::kLink, layout::kLower, layout::kCommitted, layout::kSize};
+  return std::ranges::find(ours, name) != ours.end();
+}
+
 }  // namespace
 
 std::optional<LayerContents> read_layer(int home, const LayerId& id) {
@@ -64,6 +76,7 @@ std::optional<LayerContents> read_layer(int home, const LayerId& id) {
   if (link) found.link = read_small_file(layer.get(), layout::kLink, layout::kLinkLength);
   if (lower) found.lower = read_small_file(layer.get(), layout::kLower, layout::kMaxLowerFile);
   if (found.has_size) {
+    if (is_unfinished(entry)) found.unfinished.push_back(entry.name);
     found.size =
         layout::parse_size(read_small_file(layer.get(), layout::kSize, layout::kMaxSizeFile));
   }

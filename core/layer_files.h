@@ -37,6 +37,7 @@ struct LayerOwner {
 struct LayerContents {
   bool diff = false, work = false, merged = false, committed = false, partial = false;
   bool has_size = false;
+  std::vector<std::string> unfinished;     ///< names of files that were never renamed into place
   std::optional<std::string> link, lower;  ///< as they are; empty when they are too long to be ours
   std::optional<int64_t> size;             ///< nullopt also when what is there is not whole
 };

@@ -78,6 +78,7 @@ struct Found {
 };
 
 class Surveyor {
+    note_unfinished();
  public:
   explicit Surveyor(int home) : home_(home) {}
 
@@ -368,6 +369,20 @@ class Surveyor {
          {.kind = Repair::Kind::Unlink,
           .path = layout::in_layer(id, layout::kSize),
           .content = {},
+  // Files of which nobody has read anything yet.
+  void note_unfinished() {
+    for (const auto& [id, found] : found_) {
+      for (const std::string& name : found.contents.unfinished) {
+        const std::string path = layout::in_layer(id, name.c_str());
+        note(Gravity::Leftover, id.str(), "a file that was never finished",
+             {.kind = Repair::Kind::Unlink,
+              .path = path,
+              .content = {},
+              .done = "removed the unfinished file " + quoted(path)});
+      }
+    }
+  }
+
           .done = "removed the outdated size of layer " + quoted(id.str())});
   }
 

@@ -180,7 +180,7 @@ std::string read_file(int dirfd, const std::string& path, size_t limit) {
 
 void write_file_atomically(int dirfd, const std::string& path, std::string_view content,
                            mode_t mode) {
-  const std::string temporary = path + ".new";
+  const std::string temporary = path + kUnfinished;
   ScopeExit undo([&] { ::unlinkat(dirfd, temporary.c_str(), 0); });
   {
     const UniqueFd fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);

@@ -81,7 +81,8 @@ std::string read_file(int dirfd, const std::string& path, size_t limit);
 std::optional<std::string> try_read_file(int dirfd, const std::string& path, size_t limit);
 
 /// Writes `content` beside `path`, then renames it into place: a reader sees the old or the new
-/// content, never part of one. Not synced.
+/// content, never part of one. Not synced. A kill may leave `path` with kUnfinished behind it.
+inline constexpr char kUnfinished[] = ".new";
 void write_file_atomically(int dirfd, const std::string& path, std::string_view content,
                            mode_t mode);
 

@@ -139,13 +139,16 @@ TEST_SUITE("store_check") {
     make_dirs(dir.get(), "top/merged");
     put_file(dir.get(), "top/merged/mine", "x");
     make_dirs(dir.get(), "other/partial");
+    put_file(dir.get(), "base/size.new", "1");
     const std::string stays =
         "leftover other other/partial: an ApplyDiff did not finish, or is under way\n"
         "leftover top top/merged: holds files, though nothing is mounted there\n";
-    CHECK(findings() == "leftover  l/AAAAAAAAAAAAAAAAAAAAAAAAAA: a link that no layer has\n" +
-                            stays +
-                            "leftover  .overlayd/staging/HALF: a layer that was never finished\n"
-                            "leftover  .overlayd/trash/OLD: what is left of a removed layer\n");
+    CHECK(findings() ==
+          "leftover base base/size.new: a file that was never finished\n"
+          "leftover  l/AAAAAAAAAAAAAAAAAAAAAAAAAA: a link that no layer has\n" +
+              stays +
+              "leftover  .overlayd/staging/HALF: a layer that was never finished\n"
+              "leftover  .overlayd/trash/OLD: what is left of a removed layer\n");
     CHECK(findings({.repair = true}) == stays);
     CHECK(content_of(dir.get(), "top/merged/mine") == "x");
     sys::remove_tree(dir.get(), "top/merged");

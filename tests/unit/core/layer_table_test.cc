@@ -152,6 +152,19 @@ TEST_SUITE("layer_table") {
     CHECK(!sys::try_fstatat(dir.fd(), "top/size"));
   }
 
+  TEST_CASE_FIXTURE(Chain, "a file that was never renamed into place goes") {
+    dir.write("base/size.new", "47");
+    dir.write("base/lower.new", "");
+    directory("base/diff.new");
+    dir.write("base/other.new", "not ours");
+    load();
+    CHECK(notes.text ==
+          "info: removed the unfinished file 'base/lower.new'\n"
+          "info: removed the unfinished file 'base/size.new'\n");
+    CHECK(sys::try_fstatat(dir.fd(), "base/other.new"));
+    CHECK(sys::try_fstatat(dir.fd(), "base/diff.new"));
+  }
+
   TEST_CASE_FIXTURE(Chain, "a layer that is no parent after all has no recorded size") {
     const LayerId id = LayerId::parse("top");
     CHECK(mark_committed(dir.fd(), id));
