@@ -23,6 +23,7 @@ struct Step {
   DirectoryPtr above;
   std::optional<Entry> name;
   size_t depth = 0;
+  std::string prefix = {};
 };
 
 class Walk {
@@ -78,10 +79,11 @@ class Walk {
                   : std::move(step.above);
     step.above.reset();
     const std::vector<Entry> list = directory->list(sys::Order::AsStored);
-    visit_({thread, step.depth, list});
+    visit_({thread, step.depth, step.prefix, list});
     std::vector<Step> found;
     for (const Entry& entry : list) {
-      if (entry.is_directory()) found.push_back({directory, entry, step.depth + 1});
+      if (!entry.is_directory()) continue;
+      found.push_back({directory, entry, step.depth + 1, step.prefix + entry.name() + "/"});
     }
     if (!found.empty()) add(std::move(found));
   }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "core/merged_dir.h"
@@ -17,8 +18,9 @@ constexpr size_t kWalkThreads = 2;
 /// A directory that is being visited. `list` is all it has, whiteouts included, in no particular
 /// order; its directories are visited afterwards.
 struct VisitedDirectory {
-  size_t thread;  ///< below kWalkThreads; what has the same never runs at the same time
-  size_t depth;   ///< how many directories it is away from the root
+  size_t thread;              ///< below kWalkThreads; what has the same never runs at the same time
+  size_t depth;               ///< how many directories it is away from the root
+  const std::string& prefix;  ///< its path with a slash behind it, "" of the root
   const std::vector<MergedDir::Entry>& list;
 };
 

@@ -56,13 +56,17 @@ Names mark(int fd, const Names& directories) {
 }
 
 TEST_SUITE("directory_walk") {
-  TEST_CASE("every directory is visited once, by whichever thread") {
+  TEST_CASE("every directory is visited once, by whichever thread, and knows its path") {
     const TempDir dir;
     const Names expected = mark(dir.fd(), make_tree(dir.fd(), "", 10, 3));
     std::array<Names, kWalkThreads> seen;
     walk_directories(merged(dir.fd()), [&](const VisitedDirectory& directory) {
       for (const MergedDir::Entry& entry : directory.list) {
-        if (!entry.is_directory()) seen[directory.thread].push_back(entry.name());
+        if (entry.is_directory()) continue;
+        std::string name = "in-" + directory.prefix;
+        std::ranges::replace(name, '/', '-');
+        CHECK(name == entry.name() + "-");
+        seen[directory.thread].push_back(entry.name());
       }
     });
     Names all = seen[0];
