@@ -9,14 +9,17 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/acl.h"
 #include "core/capability.h"
 #include "core/error.h"
 #include "core/layer_diff.h"
+#include "core/layer_digests.h"
 #include "core/layer_directories.h"
 #include "core/layer_xattrs.h"
+#include "core/layout.h"
 #include "core/sys.h"
 #include "core/tar_place.h"
 #include "core/tar_read_ahead.h"
@@ -45,12 +48,15 @@ void set_times(int fd, const timespec& mtime) {
 
 class Extractor {
  public:
-  Extractor(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower, Commit commit)
+  Extractor(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower, Commit commit,
+            UniqueFd digests)
       : root_(root),
         maps_(maps),
         commit_(commit),
         tar_(source),
-        directory_(root, maps, std::move(open_lower)) {}
+        directory_(root, maps, std::move(open_lower)) {
+    if (digests) digests_.emplace(std::move(digests));
+  }
 
   int64_t run() {
     while (const auto entry = tar_.next()) {
@@ -62,8 +68,10 @@ class Extractor {
     }
     drop_aufs_links();
     directory_.leave();
+    replaced_ = replaced_ || directory_.has_removed();
+    if (digests_) finish_digests();
     write_back_.finish();
-    return recount_ ? recount() : size_;
+    return replaced_ ? recount() : size_;
   }
 
  private:
@@ -126,18 +134,18 @@ class Extractor {
 
   // To overlayfs the root is never opaque. What is in an opaque directory is not merged, and there
   // whiteouts are worse than superfluous: overlayfs lists them. So there are none, at any depth.
-  void make_opaque(int directory) const {
+  void make_opaque(int directory) {
     if (is_root(directory) || whiteout::is_opaque({directory, ""})) return;
     whiteout::set_opaque({directory, ""});
     drop_whiteouts(directory);
   }
 
   // As deep as a path in the layer can be. An opaque directory has no whiteouts left to drop.
-  static void drop_whiteouts(int directory) {
+  void drop_whiteouts(int directory) {
     const timespec mtime = sys::fstat(directory).st_mtim;
     for (const sys::DirEntry& entry : sys::list_directory(directory)) {
       const struct stat info = sys::fstatat(directory, entry.name);
-      if (whiteout::is_whiteout(info)) sys::unlinkat(directory, entry.name, 0);
+      if (whiteout::is_whiteout(info)) replaced_ |= sys::unlinkat(directory, entry.name, 0);
       if (!S_ISDIR(info.st_mode)) continue;
       const UniqueFd inside = sys::open_directory(directory, entry.name);
       if (!whiteout::is_opaque({inside.get(), ""})) drop_whiteouts(inside.get());
@@ -173,6 +181,7 @@ class Extractor {
     whiteout::make(parent, name);
     set_whiteout_owner(parent, name, entry);
     set_times(parent, name, to_timespec(entry.mtime));
+    record({.kind = FileKind::Whiteout}, name);
   }
 
   void check_opaque_name(const std::string& directory) const {
@@ -222,6 +231,7 @@ class Extractor {
     set_owner_and_mode(parent, name, entry, Origin::New);
     set_times(fd.get(), to_timespec(entry.mtime));
     add_size(entry.size);
+    record(FileKind::Regular, name, entry, entry.size, tar_.digest());
     if (end > 0 && commit_.needs_data()) write_back_.take(std::move(fd), entry.name);
   }
 
@@ -271,6 +281,7 @@ class Extractor {
          [&] { return ::symlinkat(entry.link_name.c_str(), parent, name.c_str()) == 0; });
     set_metadata(parent, name, entry, Origin::New);
     add_size(entry.link_name.size());
+    record(FileKind::Symlink, name, entry, entry.link_name.size(), digest_of(entry.link_name));
   }
 
   void make_node(int parent, const std::string& name, const TarEntry& entry, mode_t type) {
@@ -281,26 +292,36 @@ class Extractor {
     make(parent, name,
          [&] { return ::mknodat(parent, name.c_str(), type | first_mode(entry), device) == 0; });
     set_metadata(parent, name, entry, Origin::New);
+    if (type == S_IFIFO) return record(FileKind::Fifo, name, entry, 0);
+    record(type == S_IFCHR ? FileKind::CharDevice : FileKind::BlockDevice, name, entry, device);
   }
 
   // The target is an earlier member of this tar; the link shares its inode and so its metadata.
   void make_hard_link(int parent, const std::string& name, const TarEntry& entry) {
     const TarPlace target = place_in_layer(entry.link_name, "link target");
     if (target.name.empty()) bad("a hard link to the root of the layer");
-    const std::optional<int> target_parent = directory_.find(target.parent);
-    const auto info = target_parent ? sys::try_fstatat(*target_parent, target.name) : std::nullopt;
+    const auto found = directory_.find(target.parent);
+    const auto info = found ? sys::try_fstatat(found->fd, target.name) : std::nullopt;
     if (!info || whiteout::is_whiteout(*info)) {
       bad("hard link to " + quoted(entry.link_name) + ", which is not in this layer");
     }
     if (S_ISDIR(info->st_mode)) bad("hard link to the directory " + quoted(entry.link_name));
     const auto link = [&] {
-      return ::linkat(*target_parent, target.name.c_str(), parent, name.c_str(), 0) == 0;
+      return ::linkat(found->fd, target.name.c_str(), parent, name.c_str(), 0) == 0;
     };
-    if (link()) return;
+    if (!put_link(parent, name, *info, link)) return;
+    const std::string same_as = TarPlace{found->path, target.name}.path();
+    record({.kind = FileKind::HardLink, .digest = digest_of(same_as)}, name);
+  }
+
+  // False when `name` is that file already.
+  template <typename TryLink>
+  bool put_link(int parent, const std::string& name, const struct stat& file, TryLink try_link) {
+    if (try_link()) return true;
     if (errno != EEXIST) throw_errno("make hard link", name);
-    if (is_same_file(parent, name, *info)) return;
+    if (is_same_file(parent, name, file)) return false;
     clear(parent, name);
-    if (link()) return;
+    if (try_link()) return true;
     if (errno == ENOENT) bad("hard link to something in the directory that it replaces");
     throw_errno("make hard link", name);
   }
@@ -325,7 +346,7 @@ class Extractor {
   // Removes what an earlier member put there: the last one wins.
   void clear(int parent, const std::string& name) {
     if (!sys::remove_tree(parent, name)) return;
-    recount_ = true;
+    replaced_ = true;
     directory_.expect_changes();
   }
 
@@ -411,6 +432,33 @@ class Extractor {
     }
   }
 
+  /// `name` in the current directory was made as `entry` says.
+  void record(FileKind kind, const std::string& name, const TarEntry& entry, uint64_t size,
+              const Digest& digest = {}) {
+    record({.kind = kind,
+            .mode = kind == FileKind::Symlink ? 0777 : entry.mode,
+            .uid = host_id(maps_.uids, entry.uid, "uid"),
+            .gid = host_id(maps_.gids, entry.gid, "gid"),
+            .size = size,
+            .digest = digest},
+           name);
+  }
+
+  void record(RecordedFile file, const std::string& name) {
+    if (!digests_) return;
+    file.path = directory_.path_of(name);
+    digests_->add(file);
+  }
+
+  void finish_digests() {
+    if (replaced_) {
+      digests_->start_over();
+      record_tree(root_, *digests_);
+    }
+    UniqueFd file = digests_->finish();
+    if (commit_.needs_data()) write_back_.take(std::move(file), layout::kDigests);
+  }
+
   int64_t recount() {
     std::vector<UniqueFd> layer;
     layer.push_back(sys::openat(root_, ".", O_RDONLY | O_DIRECTORY));
@@ -426,14 +474,15 @@ class Extractor {
   LayerDirectories directory_;
   bool has_aufs_links_ = false;
   int64_t size_ = 0;
-  bool recount_ = false;  // something was replaced, so the running sum is wrong
+  std::optional<DigestsWriter> digests_;
+  bool replaced_ = false;  // something that was made is gone: neither sum nor digests are right
 };
 
 }  // namespace
 
 int64_t apply_layer_tar(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower,
-                        Commit commit) {
-  return Extractor(root, maps, source, std::move(open_lower), commit).run();
+                        Commit commit, UniqueFd digests) {
+  return Extractor(root, maps, source, std::move(open_lower), commit, std::move(digests)).run();
 }
 
 }  // namespace overlayd

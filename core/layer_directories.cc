@@ -217,13 +217,19 @@ void LayerDirectories::leave() {
   while (!open_.empty()) close_oldest();
 }
 
-std::optional<int> LayerDirectories::find(const std::string& path) {
-  if (const auto known = find_open(path); known != open_.end()) return known->fd.get();
+std::string LayerDirectories::path_of(const std::string& name) const {
+  return path_below(open_.front().path, name);
+}
+
+std::optional<LayerDirectories::Found> LayerDirectories::find(const std::string& path) {
+  if (const auto known = find_open(path); known != open_.end()) {
+    return Found{known->fd.get(), known->path};
+  }
   auto end = find_own(path);
   if (!end) end = walk(path, lower_root(), Missing::Stop);
   if (!end) return std::nullopt;
   found_ = std::move(end->own);
-  return found_.get();
+  return Found{found_.get(), std::move(end->path)};
 }
 
 // Nearly always the tar has named the directory before, by its real path; sometimes by one with
@@ -315,7 +321,7 @@ LayerDirectories::Step LayerDirectories::step_into_deleted(const Step& at,
                                                            const std::string& name) {
   const timespec around = sys::fstat(at.own.get()).st_mtim;
   check_length(length_below(at.path, name + "/" + std::string(whiteout::kOpaqueMarker)));
-  sys::unlinkat(at.own.get(), name, 0);
+  has_removed_ |= sys::unlinkat(at.own.get(), name, 0);
   Step next = step_into_new(at, name, std::nullopt);
   whiteout::set_opaque({next.own.get(), ""});
   set_mtime(at.own.get(), around);

@@ -72,8 +72,18 @@ class LayerDirectories {
   /// True when what is made in it has its group, and directories are set-gid as well.
   bool is_set_gid() const { return open_.front().is_set_gid; }
 
+  /// `name` in the current directory, in the layer, without symlinks on the way.
+  std::string path_of(const std::string& name) const;
+
+  struct Found {
+    int fd;
+    std::string path;  ///< in the layer, without symlinks
+  };
   /// `path` if the layer itself has it; makes nothing. Good until the next call.
-  std::optional<int> find(const std::string& path);
+  std::optional<Found> find(const std::string& path);
+
+  /// True when a whiteout had to go for a directory.
+  bool has_removed() const { return has_removed_; }
 
  private:
   /// A directory on the way: this layer's, and what lies below it.
@@ -135,6 +145,7 @@ class LayerDirectories {
   std::string path_;  // of the current one, as the tar has it
   std::optional<Added> added_;
   bool stale_ = false;
+  bool has_removed_ = false;
   UniqueFd found_;
 };
 

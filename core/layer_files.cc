@@ -64,19 +64,24 @@ std::optional<LayerContents> read_layer(int home, const LayerId& id) {
   LayerContents found;
   bool link = false, lower = false;
   const std::pair<const char*, bool&> names[] = {
-      {layout::kDiff, found.diff},       {layout::kLink, link},
-      {layout::kLower, lower},           {layout::kWork, found.work},
-      {layout::kMerged, found.merged},   {layout::kCommitted, found.committed},
-      {layout::kPartial, found.partial}, {layout::kSize, found.has_size},
+      {layout::kDiff, found.diff},
+      {layout::kLink, link},
+      {layout::kLower, lower},
+      {layout::kWork, found.work},
+      {layout::kMerged, found.merged},
+      {layout::kCommitted, found.committed},
+      {layout::kPartial, found.partial},
+      {layout::kSize, found.has_size},
+      {layout::kDigests, found.has_digests},
   };
   for (const sys::DirEntry& entry : sys::list_directory(layer.get())) {
     for (const auto& [name, is_there] : names) is_there = is_there || entry.name == name;
+    if (is_unfinished(entry)) found.unfinished.push_back(entry.name);
   }
   if (!found.diff && !link) return std::nullopt;
   if (link) found.link = read_small_file(layer.get(), layout::kLink, layout::kLinkLength);
   if (lower) found.lower = read_small_file(layer.get(), layout::kLower, layout::kMaxLowerFile);
   if (found.has_size) {
-    if (is_unfinished(entry)) found.unfinished.push_back(entry.name);
     found.size =
         layout::parse_size(read_small_file(layer.get(), layout::kSize, layout::kMaxSizeFile));
   }

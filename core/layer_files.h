@@ -25,6 +25,7 @@ struct LayerRecord {
   bool committed = false;
   bool partial = false;         ///< an ApplyDiff is under way or did not finish
   std::optional<int64_t> size;  ///< of its content; only of a committed layer
+  bool has_digests = false;     ///< there is a record of what an ApplyDiff has filled it with
 };
 
 /// Owners and modes of what the store makes, from the id maps and the process.
@@ -36,7 +37,7 @@ struct LayerOwner {
 /// What lies in a layer's directory, whatever state it is in.
 struct LayerContents {
   bool diff = false, work = false, merged = false, committed = false, partial = false;
-  bool has_size = false;
+  bool has_size = false, has_digests = false;
   std::vector<std::string> unfinished;     ///< names of files that were never renamed into place
   std::optional<std::string> link, lower;  ///< as they are; empty when they are too long to be ours
   std::optional<int64_t> size;             ///< nullopt also when what is there is not whole

@@ -78,6 +78,9 @@ class OverlayLayerStore final : public LayerStore {
   void publish(const LayerId& id, const std::string& staged);
   void forget_removed(const LayerPtr& layer) noexcept;
 
+  // Getting.
+  void drop_digests(Layer& layer) const;
+
   // Streams.
   UniqueFd open_content(const Layer& layer) const;
   MergedDir open_stack(const Layer& nearest) const;
@@ -85,8 +88,8 @@ class OverlayLayerStore final : public LayerStore {
   static void check_not_removed(const Layer& layer);
   int64_t size_on_parent(Layer& layer, const LayerId* parent) const;
   int64_t record_size(Layer& layer, int64_t size) const;
-  void begin_filling(Layer& layer, const LayerId* parent);
-  int64_t fill(const Layer& layer, ByteSource& source);
+  bool begin_filling(Layer& layer, const LayerId* parent);
+  int64_t fill(const Layer& layer, ByteSource& source, bool record);
   void publish_content(const LayerId& id);
   void take_content_back(const LayerId& id) noexcept;
   void finish_filling(Layer& layer, int64_t size);
@@ -333,7 +336,15 @@ std::filesystem::path OverlayLayerStore::get(const LayerId& id, const std::strin
   const LayerPtr layer = require(id);
   const Lock lock(layer->mutex);
   check_usable(*layer);
+  if (layer->has_digests && !layer->committed) drop_digests(*layer);
   return mounts_->hold(*layer, mount_label);
+}
+
+// Before anybody can write. What is written may reach the disk first, unless this waits.
+void OverlayLayerStore::drop_digests(Layer& layer) const {
+  sys::unlinkat(home_.get(), layout::in_layer(layer.id, layout::kDigests), 0);
+  layer.has_digests = false;
+  commit_(sys::open_directory(home_.get(), layer.id.str()).get());
 }
 
 void OverlayLayerStore::put(const LayerId& id) {
@@ -524,10 +535,10 @@ int64_t OverlayLayerStore::apply_diff(const LayerId& id, const LayerId* parent,
                                       ByteSource& source) {
   const LayerPtr layer = require(id);
   const StreamGuard guard(streams_);
-  begin_filling(*layer, parent);
+  const bool record = begin_filling(*layer, parent);
   ScopeExit abandon([&] { abandon_filling(*layer); });
   const int64_t size = with_context("apply " + layer_name(id), [&] {
-    const int64_t filled = fill(*layer, source);
+    const int64_t filled = fill(*layer, source, record);
     publish_content(id);
     return filled;
   });
@@ -538,19 +549,26 @@ int64_t OverlayLayerStore::apply_diff(const LayerId& id, const LayerId* parent,
 
 // The tar is a stranger's: whatever it makes the extractor do, the kernel keeps it inside the
 // layer.
-int64_t OverlayLayerStore::fill(const Layer& layer, ByteSource& source) {
+int64_t OverlayLayerStore::fill(const Layer& layer, ByteSource& source, bool record) {
   const UniqueFd root = sys::openat(home_.get(), layout::in_layer(layer.id, layout::kPartial),
                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   OpenLower open_lower;
   if (layer.parent) open_lower = [&] { return open_stack(*layer.parent); };
+  UniqueFd digests;
+  if (record) {
+    digests = sys::openat(home_.get(), layout::in_layer(layer.id, layout::kDigests),
+                          O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+  }
   int64_t size = 0;
   run_confined(root.get(), home_.get(), [&] {
-    size = apply_layer_tar(root.get(), config_.id_maps, source, open_lower, commit_);
+    size = apply_layer_tar(root.get(), config_.id_maps, source, open_lower, commit_,
+                           std::move(digests));
   });
   return size;
 }
 
-void OverlayLayerStore::begin_filling(Layer& layer, const LayerId* parent) {
+// True when nobody else can write to it, so that it will hold what is recorded.
+bool OverlayLayerStore::begin_filling(Layer& layer, const LayerId* parent) {
   const Lock lock(layer.mutex);
   check_usable(layer);
   const std::string name = layer_name(layer.id);
@@ -570,6 +588,7 @@ void OverlayLayerStore::begin_filling(Layer& layer, const LayerId* parent) {
     throw;
   }
   layer.filling = true;
+  return layer.writers.none();
 }
 
 // While the layer is being filled, so that nobody else touches it and no lock is held for the disk.
@@ -599,7 +618,10 @@ void OverlayLayerStore::take_content_back(const LayerId& id) noexcept {
 void OverlayLayerStore::finish_filling(Layer& layer, int64_t size) {
   const Lock lock(layer.mutex);
   layer.filling = layer.unfinished = false;
-  if (layer.writers.none()) layer.size = size;
+  if (layer.writers.none()) {
+    layer.size = size;
+    layer.has_digests = true;
+  }
   layer.filled.notify_all();
 }
 
@@ -613,6 +635,7 @@ void OverlayLayerStore::abandon_filling(Layer& layer) noexcept {
     sys::renameat(home_.get(), empty, home_.get(), layout::in_layer(layer.id, layout::kPartial),
                   RENAME_EXCHANGE);
     trash_->take(home_.get(), empty);
+    sys::unlinkat(home_.get(), layout::in_layer(layer.id, layout::kDigests), 0);
   } catch (const std::exception& error) {
     observer_.note(NoteLevel::Warning, "content of the unfinished " + layer_name(layer.id) +
                                            " stays until it is removed: " + error.what());

@@ -56,6 +56,7 @@ std::shared_ptr<Layer> LayerTable::make_layer(const SurveyedLayer& found,
   layer->unfinished = found.record.partial;
   layer->size = found.record.size;
   layer->size_recorded = layer->size.has_value();
+  layer->has_digests = found.record.has_digests;
   return layer;
 }
 

@@ -72,6 +72,7 @@ struct Layer {
   Writers writers;
   std::optional<int64_t> size;  ///< diff_size on its parent; only while nobody can have written
   bool size_recorded = false;   ///< on disk as well
+  bool has_digests = false;     ///< on disk: what its ApplyDiff made; only while as for `size`
 
   /// This layer and all below it, nearest first.
   std::vector<const Layer*> chain() const;

@@ -6,26 +6,26 @@
 //
 //   <home>/                      0710, group = container root's gid
 //     l/                         0700
-//       <LINK> -> ../<id>/diff   one short name (26 characters) per layer, so that 128 lowers fit a
-//       page
-//     <id>/                      0710, group = container root's gid; one per layer, renamed into
-//     place
+//       <LINK> -> ../<id>/diff   one short name (26 characters) a layer: 128 lowers fit a page
+//     <id>/                      0710, group = container root's gid; one a layer, made by a rename
 //       diff/                    0755, container root's; the layer's content, and overlay's upper
 //       link                     the layer's LINK, no newline
 //       lower                    "l/<LINK>:l/<LINK>…", nearest parent first; only with a parent
 //       work/                    0700; overlay's work directory; only with a parent
 //       merged/                  0700; the mount point; there only while mounted
-//       committed                empty; there once the layer has had a child: read-only from then
-//       on partial/                 overlayd's: an ApplyDiff is filling it, or one failed here. It
-//       becomes
-//                                diff/ by one rename; while it exists the layer takes only Remove
+//       committed                empty; there once the layer has had a child, and is read-only
+//       partial/                 overlayd's: an ApplyDiff is filling it, or one failed here. It
+//                                becomes diff/ by one rename; while it exists the layer takes only
+//                                Remove
 //       size                     overlayd's: the bytes of diff/ as DiffSize counts them, in digits,
 //                                with a newline; only beside `committed`, and may be missing
+//       digests                  overlayd's: what ApplyDiff has put into diff/, as drawn in
+//                                core/layer_digests.h; goes before somebody may write there
 //     .overlayd/                 0700
 //       lock                     flock'ed by the process that serves this home
 //       staging/<random>/        layers being made; swept at start
 //       trash/<random>/          removed layers whose space is not back yet; emptied in the
-//       background
+//                                background
 //
 // What each crash leaves here and what start-up does about it: docs/on-disk-layout.md.
 // All paths are relative to the home directory. Pure functions, any thread.
@@ -56,6 +56,7 @@ inline constexpr char kMerged[] = "merged";
 inline constexpr char kCommitted[] = "committed";
 inline constexpr char kPartial[] = "partial";
 inline constexpr char kSize[] = "size";
+inline constexpr char kDigests[] = "digests";
 
 /// What base32 makes of 130 random bits; Docker's length.
 inline constexpr size_t kLinkLength = 26;

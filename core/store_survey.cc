@@ -41,18 +41,6 @@ void for_each_in_parallel(size_t count, const std::function<void(size_t)>& work)
   for (std::future<void>& other : running) other.get();
 }
 
-/// Whether an error is about the file, and not about what this process may have.
-bool tells_of_damage(int errnum) {
-  switch (errnum) {
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case ENOSPC:
-    case EDQUOT: return false;
-    default: return true;
-  }
-}
-
 // nullopt also for what is no symlink.
 std::optional<std::string> target_of_link(int dirfd, const std::string& path) {
   try {
@@ -78,7 +66,6 @@ struct Found {
 };
 
 class Surveyor {
-    note_unfinished();
  public:
   explicit Surveyor(int home) : home_(home) {}
 
@@ -91,6 +78,7 @@ class Surveyor {
     for (auto& [id, found] : found_) find_lost_parent(id, found);
     for (const auto& [id, found] : found_) place(id);
     note_lost_marks();
+    note_unfinished();
     compare_links();
     return std::move(survey_);
   }
@@ -318,7 +306,8 @@ class Surveyor {
                        .lowers = std::move(found.lowers),
                        .committed = contents.committed,
                        .partial = contents.partial,
-                       .size = contents.committed ? contents.size : std::nullopt};
+                       .size = contents.committed ? contents.size : std::nullopt,
+                       .has_digests = contents.has_digests && !contents.partial};
     survey_.layers.push_back({.id = id,
                               .record = std::move(record),
                               .parent = parent,
@@ -369,6 +358,17 @@ class Surveyor {
          {.kind = Repair::Kind::Unlink,
           .path = layout::in_layer(id, layout::kSize),
           .content = {},
+          .done = "removed the outdated size of layer " + quoted(id.str())});
+  }
+
+  void restore_mark(const LayerId& id) {
+    note(Gravity::Damage, id.str(), "other layers lie on it, and it is not marked as read-only",
+         {.kind = Repair::Kind::WriteFile,
+          .path = layout::in_layer(id, layout::kCommitted),
+          .content = {},
+          .done = "marked layer " + quoted(id.str()) + " as read-only: others lie on it"});
+  }
+
   // Files of which nobody has read anything yet.
   void note_unfinished() {
     for (const auto& [id, found] : found_) {
@@ -381,17 +381,6 @@ class Surveyor {
               .done = "removed the unfinished file " + quoted(path)});
       }
     }
-  }
-
-          .done = "removed the outdated size of layer " + quoted(id.str())});
-  }
-
-  void restore_mark(const LayerId& id) {
-    note(Gravity::Damage, id.str(), "other layers lie on it, and it is not marked as read-only",
-         {.kind = Repair::Kind::WriteFile,
-          .path = layout::in_layer(id, layout::kCommitted),
-          .content = {},
-          .done = "marked layer " + quoted(id.str()) + " as read-only: others lie on it"});
   }
 
   // ---------------------------------------------------------------------------------------- l/
@@ -482,6 +471,17 @@ void mend(int home, const Repair& repair) {
 }
 
 }  // namespace
+
+bool tells_of_damage(int errnum) {
+  switch (errnum) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOSPC:
+    case EDQUOT: return false;
+    default: return true;
+  }
+}
 
 Survey survey_store(int home) { return Surveyor(home).run(); }
 

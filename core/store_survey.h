@@ -61,6 +61,9 @@ struct Survey {
   std::vector<Finding> findings;
 };
 
+/// Whether an error of reading is about the file, and not about what this process may have.
+bool tells_of_damage(int errnum);
+
 /// Reads the small files of every layer below `home`, and l/. Throws SysError when the home or l/
 /// cannot be read at all; a layer that cannot be read is a finding.
 Survey survey_store(int home);

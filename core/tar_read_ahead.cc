@@ -26,12 +26,17 @@ struct Member {
   uint64_t header_offset;
 };
 
-/// Data of the member before it; a run of no bytes says that this was all of it.
+/// Data of the member before it.
 using Run = TarReader::Data;
+
+/// That was all of it.
+struct End {
+  Digest digest;
+};
 
 /// A stretch of the stream.
 struct Piece {
-  std::vector<std::variant<Member, Run>> items;
+  std::vector<std::variant<Member, Run, End>> items;
   size_t weight = 0;
   bool is_last = false;
   std::exception_ptr error;  // behind the last item
@@ -106,12 +111,15 @@ void TarReadAhead::Impl::read_all() {
 
 void TarReadAhead::Impl::read_members() {
   TarReader tar(source);
+  ContentDigest digest;
   while (auto entry = tar.next()) {
+    const uint64_t size = entry->size;
     if (!add(*std::move(entry), tar.header_offset())) return;
     while (auto data = tar.read_data()) {
+      digest.add(data->offset, data->bytes);
       if (!data->bytes.empty() && !add(*std::move(data))) return;
     }
-    filling.items.emplace_back(Run{});
+    filling.items.emplace_back(End{digest.finish(size)});
   }
   tar.drain();
 }
@@ -176,9 +184,13 @@ std::optional<TarEntry> TarReadAhead::next() {
 std::optional<TarReader::Data> TarReadAhead::read_data() {
   if (!impl_->has_item()) return std::nullopt;
   const auto* const run = std::get_if<Run>(&impl_->current.items[impl_->at]);
-  if (run == nullptr || run->bytes.empty()) return std::nullopt;
+  if (run == nullptr) return std::nullopt;
   ++impl_->at;
   return TarReader::Data{run->offset, run->bytes};
+}
+
+Digest TarReadAhead::digest() const {
+  return std::get<End>(impl_->current.items[impl_->at]).digest;
 }
 
 uint64_t TarReadAhead::header_offset() const { return impl_->header_offset; }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // TarReadAhead: a TarReader in a thread of its own, some way ahead of its user, so that receiving
-// and judging a tar overlaps with making files of it. Members, data and errors come in the order of
-// the stream, as if there were no thread. One thread uses an object.
+// and judging a tar overlaps with making files of it, and so does digesting their data. Members,
+// data and errors come in the order of the stream, as if there were no thread. One thread uses an
+// object.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 
+#include "core/content_digest.h"
 #include "core/stream.h"
 #include "core/tar_entry.h"
 #include "core/tar_reader.h"
@@ -30,6 +32,9 @@ class TarReadAhead {
 
   /// As TarReader::read_data(), but `buffer` is null.
   std::optional<TarReader::Data> read_data();
+
+  /// Of the current member's data, all of which read_data() has given.
+  Digest digest() const;
 
   /// Where in the stream the current member's first header block is.
   uint64_t header_offset() const;

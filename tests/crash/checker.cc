@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/content_check.h"
 #include "core/error.h"
 #include "core/layer_store.h"
 #include "core/layout.h"
@@ -76,7 +77,7 @@ bool fits(const FoundLayer& layer, const Allowed& allowed, const std::vector<std
   if (!layer.damage.empty()) return false;
   if (layer.unfinished) return allowed.unfinished;
   if (is_empty(layer)) return allowed.empty;
-  return allowed.full && layer.content == full;
+  return allowed.full && layer.content == full && layer.unlike_record.empty();
 }
 
 std::string describe(const FoundLayer& layer, const std::vector<std::string>& full) {
@@ -85,7 +86,8 @@ std::string describe(const FoundLayer& layer, const std::vector<std::string>& fu
   if (layer.unfinished) return "is unfinished";
   if (is_empty(layer)) return "is empty";
   if (full.empty()) return "is still there";
-  return layer.content == full ? "is complete" : first_difference(layer.content, full);
+  if (layer.content != full) return first_difference(layer.content, full);
+  return layer.unlike_record.empty() ? "is complete" : layer.unlike_record;
 }
 
 Violation::Kind kind_of(const FoundLayer& layer, const Allowed& allowed) {
@@ -98,14 +100,23 @@ Violation::Kind kind_of(const FoundLayer& layer, const Allowed& allowed) {
 
 std::string parent_of(const std::string& id) { return id == kBaseLayer ? "" : kBaseLayer; }
 
+// Of a layer with content: every one of them was filled by an ApplyDiff.
+std::string difference_from_record(int home, const LayerId& id) {
+  const auto report = check_content(home, id);
+  if (!report) return "has no digests";
+  if (report->differences.empty()) return {};
+  const ContentDifference& first = report->differences.front();
+  return "is not as recorded: " + first.path + " " + first.what;
+}
+
 FoundLayer find_layer(LayerStore& store, const std::string& root, const LayerId& id) {
   FoundLayer layer;
   layer.exists = store.exists(id);
   if (!layer.exists) return layer;
+  const UniqueFd home = sys::open_path_dir(AT_FDCWD, root + kHome);
   try {
     store.diff(id, nullptr);
   } catch (const Error& error) {
-    const UniqueFd home = sys::open_path_dir(AT_FDCWD, root + kHome);
     const std::string partial = layout::in_layer(id, layout::kPartial);
     layer.unfinished = sys::try_fstatat(home.get(), partial).has_value();
     if (!layer.unfinished) layer.damage = error.what();
@@ -114,6 +125,7 @@ FoundLayer find_layer(LayerStore& store, const std::string& root, const LayerId&
   const auto lowers = store.metadata(id).lowers;
   if (!lowers.empty()) layer.parent = lowers.front().parent_path().filename().string();
   layer.content = layer_content(root, id.str());
+  if (!is_empty(layer)) layer.unlike_record = difference_from_record(home.get(), id);
   return layer;
 }
 

@@ -36,6 +36,7 @@ struct FoundLayer {
   std::string damage = {};  ///< why it cannot be used
   std::string parent = {};
   std::vector<std::string> content = {};
+  std::string unlike_record = {};  ///< what is wrong with the digests that its ApplyDiff recorded
 };
 
 /// The layers as overlayd shows them after starting on `root`. It then must be able to remove the

@@ -40,6 +40,8 @@ const FoundLayer kTornLayer{.exists = true, .content = kTorn};
 const FoundLayer kUnfinished{.exists = true, .unfinished = true};
 const FoundLayer kDamaged{.exists = true, .damage = "somehow"};
 
+const FoundLayer kUnlikeRecord{.exists = true, .content = kFull, .unlike_record = "has no digests"};
+
 TEST_CASE("an ApplyDiff that answered must be there to the last byte") {
   const Case apply(Call::Kind::Apply, "empty0");
   CHECK(apply.verdict(20, kFullLayer).empty());
@@ -48,6 +50,7 @@ TEST_CASE("an ApplyDiff that answered must be there to the last byte") {
   CHECK(apply.verdict(20, kUnfinished) == "lost");
   CHECK(apply.verdict(20, kTornLayer) == "torn");
   CHECK(apply.verdict(20, kDamaged) == "torn");
+  CHECK(apply.verdict(20, kUnlikeRecord) == "torn");
 }
 
 TEST_CASE(

@@ -59,8 +59,9 @@ void check_no_leftovers(const StoreSandbox& sandbox) {
     ++layers;
     const UniqueFd directory = sys::open_path_dir(home.get(), layer.name);
     for (const sys::DirEntry& entry : sys::list_directory(directory.get())) {
-      const auto known = {layout::kDiff,   layout::kLink,      layout::kLower,   layout::kWork,
-                          layout::kMerged, layout::kCommitted, layout::kPartial, layout::kSize};
+      const auto known = {layout::kDiff, layout::kLink,    layout::kLower,
+                          layout::kWork, layout::kMerged,  layout::kCommitted,
+                          layout::kSize, layout::kPartial, layout::kDigests};
       CHECK_MESSAGE(std::ranges::find(known, entry.name) != known.end(),
                     "left behind: " << layer.name << "/" << entry.name);
     }

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <string_view>
+
 #include "core/layout.h"
 #include "core/sys.h"
 #include "tests/integration/overlay_fixture.h"
@@ -112,6 +114,15 @@ StoreState top_is_read_only(StoreState state) {
   return state;
 }
 
+// Nobody knows any more whether somebody has written to it.
+std::function<StoreState(StoreState)> without_record(const char* name) {
+  return [=](StoreState state) {
+    std::string& line = state.at(name);
+    line.erase(line.find(kRecorded), std::string_view(kRecorded).size());
+    return state;
+  };
+}
+
 void remake_unfinished(LayerStore& store, const char* parent) {
   try {
     store.metadata(id("new"));
@@ -148,6 +159,12 @@ Operation getting(const std::string& what, const char* name, int times_before) {
               [=](LayerStore& store) {
                 return store.get(id(name), "").lexically_relative(store.config().home).string();
               }};
+}
+
+Operation getting_to_write(const std::string& what, const char* name) {
+  Operation operation = getting(what, name, 0);
+  operation.between = {without_record(name)};
+  return operation;
 }
 
 Operation putting(const std::string& what, const char* name, int times_before) {
@@ -211,8 +228,8 @@ std::vector<Operation> operations() {
       on_top,
       apply_to(nullptr),
       apply_to("mid"),
-      getting("a layer on nothing", "loose", 0),
-      getting("a layer for the first time", "top", 0),
+      getting_to_write("a layer on nothing", "loose"),
+      getting_to_write("a layer for the first time", "top"),
       getting("a layer again", "top", 1),
       getting("a read-only layer", "mid", 0),
       getting("a read-only layer on nothing", "base", 0),

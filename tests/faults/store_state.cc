@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 
+#include "core/content_check.h"
 #include "core/error.h"
 #include "core/layout.h"
 #include "core/mount.h"
@@ -33,6 +34,15 @@ size_t count_changes(LayerStore& store, const LayerId& id, const LayerId* parent
   return count;
 }
 
+std::string record_of(LayerStore& store, const LayerId& id) {
+  const UniqueFd home = sys::open_path_dir(AT_FDCWD, store.config().home.string());
+  const auto report = check_content(home.get(), id);
+  if (!report) return {};
+  if (report->differences.empty()) return kRecorded;
+  const ContentDifference& first = report->differences.front();
+  return ", recorded otherwise: " + first.path + " " + first.what;
+}
+
 std::string content_line(LayerStore& store, const LayerId& id) {
   const auto parent = parent_of(store, id);
   const LayerId* on = parent ? &*parent : nullptr;
@@ -41,6 +51,7 @@ std::string content_line(LayerStore& store, const LayerId& id) {
   line += ", whole " + digest_of_diff(store, id, nullptr);
   line += ", " + std::to_string(count_changes(store, id, on)) + " changes";
   line += ", " + std::to_string(store.diff_size(id, on)) + " bytes";
+  line += record_of(store, id);
   return line;
 }
 

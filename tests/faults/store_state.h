@@ -12,7 +12,8 @@
 namespace overlayd::test {
 
 /// One line a layer, by id: parent, whether read-only, digests of its content alone and with what
-/// lies below, its size, its mount and holders. For a layer that takes only remove: why.
+/// lies below, its size, its record of digests, its mount and holders. For a layer that takes only
+/// remove: why.
 using StoreState = std::map<std::string, std::string>;
 
 StoreState state_of(LayerStore& store);
@@ -24,6 +25,9 @@ StoreState with_line(StoreState state, const std::string& id, const std::string&
 
 /// The line of a layer whose ApplyDiff did not finish.
 inline constexpr char kUnfinished[] = "corrupt";
+
+/// In the line of a layer with a record of digests, which it agrees with.
+inline constexpr char kRecorded[] = ", as recorded";
 
 /// Of a digest no more is asked than that different contents of a test differ.
 std::string digest(const std::string& bytes);

@@ -2,10 +2,11 @@
 //
 // Input: a layer tar, extracted into a directory with canaries around it.
 // Promises: nothing outside of that directory changes; only errors that blame the tar come out; no
-// descriptor stays open. A layer that was taken can be archived, twice the same, and what was
-// archived makes the same layer again, of the same size. All but the last also holds for a layer
-// that lies on another.
+// descriptor stays open. A layer that was taken is as recorded, can be archived, twice the same,
+// and what was archived makes the same layer again, of the same size. All but the last also holds
+// for a layer that lies on another.
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/content_check.h"
 #include "core/layer_apply.h"
 #include "core/layer_diff.h"
 #include "core/sys.h"
@@ -50,10 +52,22 @@ bool blames_the_tar(ErrorKind kind) {
   }
 }
 
+void check_record(int root, int record) {
+  const ContentReport report = compare_content(root, record);
+  if (report.differences.empty()) return;
+  const auto& [path, what] = report.differences.front();
+  finding("what is recorded is what is there; " + quoted(path) + " " + what);
+}
+
 std::optional<int64_t> try_apply(int root, std::string_view tar, OpenLower open_lower = {}) {
   StringSource source(tar);
+  UniqueFd digests(::memfd_create("digests", MFD_CLOEXEC));
+  const UniqueFd record = sys::openat(AT_FDCWD, sys::fd_path(digests.get()), O_RDONLY);
   try {
-    return apply_layer_tar(root, IdMaps{}, source, std::move(open_lower));
+    const int64_t size = apply_layer_tar(root, IdMaps{}, source, std::move(open_lower), Commit(),
+                                         std::move(digests));
+    check_record(root, record.get());
+    return size;
   } catch (const Error& error) {
     if (!blames_the_tar(error.kind())) finding("the tar is not blamed: " + describe(error));
     return std::nullopt;

@@ -12,6 +12,7 @@
 #include <doctest/doctest.h>
 
 #include "core/acl.h"
+#include "core/content_check.h"
 #include "core/error.h"
 #include "core/layer_diff.h"
 #include "core/mount.h"
@@ -61,7 +62,15 @@ struct ApplySandbox : RootSandbox {
 
   int64_t apply(const std::string& tar, const IdMaps& maps = {}) {
     StringSource source(tar);
-    return apply_layer_tar(root.get(), maps, source);
+    UniqueFd digests = sys::openat(fd(), ".", O_RDWR | O_TMPFILE, 0600);
+    const UniqueFd record = sys::openat(AT_FDCWD, sys::fd_path(digests.get()), O_RDONLY);
+    const int64_t size =
+        apply_layer_tar(root.get(), maps, source, {}, Commit(), std::move(digests));
+    // Whatever the case is about: what was recorded is what is there.
+    for (const auto& [path, what] : compare_content(root.get(), record.get()).differences) {
+      FAIL_CHECK("recorded as something else: " << path << " " << what);
+    }
+    return size;
   }
 
   std::string refusal(const std::string& tar) {

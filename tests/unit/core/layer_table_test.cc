@@ -152,6 +152,16 @@ TEST_SUITE("layer_table") {
     CHECK(!sys::try_fstatat(dir.fd(), "top/size"));
   }
 
+  TEST_CASE_FIXTURE(Chain, "a record of digests is known, unless the layer was never finished") {
+    dir.write("base/digests", "");
+    dir.write("top/digests", "");
+    directory("top/partial");
+    load();
+    CHECK(table.find("base")->has_digests);
+    CHECK(!table.find("middle")->has_digests);
+    CHECK(!table.find("top")->has_digests);
+  }
+
   TEST_CASE_FIXTURE(Chain, "a file that was never renamed into place goes") {
     dir.write("base/size.new", "47");
     dir.write("base/lower.new", "");

@@ -96,6 +96,21 @@ TEST_SUITE("tar read ahead") {
     CHECK(members_of<TarReadAhead>(other) == wanted);
   }
 
+  TEST_CASE("digests are those of the data") {
+    const std::string text = mixed_tar().str();
+    StringSource one(text), other(text);
+    const auto wanted = members_of<TarReader>(one);
+    TarReadAhead tar(other);
+    for (const Member& member : wanted) {
+      REQUIRE(tar.next() == member.entry);
+      while (tar.read_data()) {
+      }
+      ContentDigest digest;
+      digest.add(0, std::as_bytes(std::span(member.data.data(), member.data.size())));
+      CHECK(tar.digest() == digest.finish(member.data.size()));
+    }
+  }
+
   TEST_CASE("data that nobody reads is passed over") {
     const std::string text = mixed_tar().str();
     StringSource source(text);
