@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/content_check.h"
 #include "core/engine_layers.h"
 #include "core/error.h"
 #include "core/layer_diff.h"
@@ -54,6 +55,7 @@ class Checker {
     }
     report_.findings = std::move(confirmed);
     report_.layers = survey_.layers.size();
+    if (options_.content) compare_content();
     if (options_.layer_database) find_orphans();
     return std::move(report_);
   }
@@ -164,6 +166,53 @@ class Checker {
     if (!fd) return names;
     for (const sys::DirEntry& entry : sys::list_directory(fd.get())) names.push_back(entry.name);
     return names;
+  }
+
+  void compare_content() {
+    std::vector<LayerId> layers;
+    for (const SurveyedLayer& layer : survey_.layers) {
+      if (layer.record.has_digests) layers.push_back(layer.id);
+    }
+    ComparedContent compared;
+    CheckProgress progress{.layers = layers.size()};
+    for (const LayerId& id : layers) {
+      tell(progress);
+      const uint64_t before = progress.bytes;
+      const auto report = check_content(home_.get(), id, [&](uint64_t bytes, uint64_t all) {
+        progress.bytes = before + bytes;
+        progress.layer_bytes = bytes;
+        progress.layer_total = all;
+        tell(progress);
+      });
+      if (report) add(id, *report, compared);
+      ++progress.layers_done;
+      progress.layer_bytes = progress.layer_total = 0;
+    }
+    tell(progress);
+    compared.without_digests = survey_.layers.size() - compared.layers;
+    report_.content = compared;
+  }
+
+  void tell(const CheckProgress& progress) const {
+    if (options_.progress) options_.progress(progress);
+  }
+
+  void add(const LayerId& id, const ContentReport& report, ComparedContent& compared) {
+    ++compared.layers;
+    compared.files += report.files;
+    compared.bytes += report.bytes;
+    for (const ContentDifference& difference : report.differences) {
+      damage(id, difference.path, difference.what);
+    }
+    if (report.more > 0) {
+      damage(id, layout::in_layer(id, layout::kDiff),
+             std::to_string(report.more) + " more files are not as they were written");
+    }
+  }
+
+  void damage(const LayerId& id, const std::string& file, const std::string& what) {
+    report_.findings.push_back(
+        {.gravity = Gravity::Damage, .layer = id.str(), .file = file, .what = what});
   }
 
   // Behind each layer's parents in the survey, so one pass from its end marks all that is needed.

@@ -9,7 +9,9 @@
 
 namespace overlayd {
 
-/// Returns the exit status: 0 no damage (any more), 1 damage, 2 could not check.
-int run_check(const CheckOptions& options, std::ostream& out, std::ostream& err);
+/// Returns the exit status: 0 no damage (any more), 1 damage, 2 could not check. `show_progress`:
+/// `err` is a terminal.
+int run_check(const CheckOptions& options, std::ostream& out, std::ostream& err,
+              bool show_progress = false);
 
 }  // namespace overlayd

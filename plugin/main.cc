@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <exception>
 #include <iostream>
@@ -59,7 +60,9 @@ int main(int argc, char** argv) {
   // exactly, and a umask would cost a chmod for each file.
   ::umask(0);
   const CommandLine command = parse_command_line(argc, argv, std::cout, std::cerr);
-  if (command.check) return run_check(*command.check, std::cout, std::cerr);
+  if (command.check) {
+    return run_check(*command.check, std::cout, std::cerr, ::isatty(STDERR_FILENO) == 1);
+  }
   if (!command.serve) return command.exit_code;
   raise_descriptor_limit();
   Log log(command.serve->log_level);

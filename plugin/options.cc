@@ -57,6 +57,8 @@ void add_check(CLI::App& app, CheckOptions& options) {
       ->add_option("--layerdb", options.store.layer_database,
                    "Layer database of an engine: name layers that it does not know")
       ->type_name("DIR");
+  check->add_flag("--content", options.store.content,
+                  "Compare every file with what was recorded when its layer was filled");
   check->add_flag("--json", options.json, "Print JSON");
 }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# overlayd check: no false alarm while an engine works, orphans by its layer database, repairs between runs
+# overlayd check: no false alarm while an engine works, a changed byte, orphans by its layer database, repairs
 # needs: process
 begin_scenario
 
@@ -33,6 +33,21 @@ same "and it is known that the store is served" 10 "$(grep -c 'the store is bein
 knows_all() { [[ $(number_of) == 0 ]]; }
 eventually "all that the engine has made it knows" 20 knows_all
 fails_with "a store that is served is not repaired" "another process serves it" check --repair
+
+# --- content
+findings() { check --content --json | jq -r '.findings[] | "\(.kind) \(.layer) \(.file)"'; }
+same "layers that the engine has imported and built are as they were written" "" "$(findings)"
+same "and some have been compared" true "$(check --content --json | jq '.content.layers >= 3 and .content.files > 3')"
+layer=$(docker inspect --format '{{.GraphDriver.Data.LowerDir}}' chain | cut -d : -f 1)
+layer=$(basename "$(dirname "$layer")")
+printf O | dd of="$(home)/$layer/diff/one" conv=notrunc status=none
+same "one byte that has changed is found, with layer and file" "damage $layer $layer/diff/one" "$(findings)"
+status=0
+report=$(check --content 2>&1) || status=$?
+same "the exit status tells" 1 "$status"
+same "and nothing but lines of text are written where there is no terminal" 0 "$(grep -c $'\r' <<<"$report")"
+printf o | dd of="$(home)/$layer/diff/one" conv=notrunc status=none
+same "once it is as it was there is no damage" "" "$(findings)"
 
 # --- a layer that the engine knows nothing of
 id=orphaned

@@ -74,11 +74,14 @@ TEST_SUITE("options") {
     CHECK(!plain.command.serve);
     CHECK(plain.command.check->home == "/home");
     CHECK(!plain.command.check->store.repair);
+    CHECK(!plain.command.check->store.content);
     CHECK(!plain.command.check->store.layer_database);
     CHECK(!plain.command.check->json);
-    const Outcome full = parse({"check", "--repair", "--json", "--layerdb", "/db", "/home"});
+    const Outcome full =
+        parse({"check", "--repair", "--content", "--json", "--layerdb", "/db", "/home"});
     REQUIRE(full.command.check);
     CHECK(full.command.check->store.repair);
+    CHECK(full.command.check->store.content);
     CHECK(full.command.check->store.layer_database == "/db");
     CHECK(full.command.check->json);
   }
