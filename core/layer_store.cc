@@ -388,19 +388,22 @@ class StreamGuard {
 // A layer that is being read, for as long as it takes.
 class OverlayLayerStore::Reading {
  public:
-  Reading(OverlayLayerStore& store, const LayerId& id, const LayerId* parent)
-      : store_(store),
-        layer_(store.require(id)),
-        source_(store.open_source(*layer_, parent)),
-        guard_(store.streams_) {}
+  // `what` is read, as errors say.
+  Reading(OverlayLayerStore& store, const char* what, const LayerId& id, const LayerId* parent)
+      : store_(store), context_(std::string(what) + " of " + layer_name(id)), guard_(store.streams_) {
+    with_context(context_, [&] {
+      layer_ = store.require(id);
+      source_.emplace(store.open_source(*layer_, parent));
+    });
+  }
 
   const OverlayLayerStore& store() const { return store_; }
 
-  // `work` reads the source; `what` is said of its errors.
+  // `work` reads the source.
   template <typename Work>
-  void read(const char* what, const Work& work) const {
-    with_context(what + layer_name(layer_->id), [&] {
-      work(source_);
+  void read(const Work& work) const {
+    with_context(context_, [&] {
+      work(*source_);
       const Lock lock(layer_->mutex);
       check_not_removed(*layer_);
     });
@@ -408,8 +411,9 @@ class OverlayLayerStore::Reading {
 
  private:
   const OverlayLayerStore& store_;
+  std::string context_;
   LayerPtr layer_;
-  DiffSource source_;
+  std::optional<DiffSource> source_;
   StreamGuard guard_;
 };
 
@@ -419,7 +423,7 @@ class OverlayLayerStore::Diff final : public LayerDiff {
 
   void write_to(ByteSink& sink) override {
     const OverlayLayerStore& store = reading_.store();
-    reading_.read("diff of ", [&](const DiffSource& source) {
+    reading_.read([&](const DiffSource& source) {
       write_layer_tar(source, store.config_.id_maps, store.observer_, sink);
     });
   }
@@ -433,7 +437,7 @@ class OverlayLayerStore::Changes final : public LayerChanges {
   explicit Changes(Reading reading) : reading_(std::move(reading)) {}
 
   void write_to(const ChangeSink& sink) override {
-    reading_.read("changes of ", [&](const DiffSource& source) { list_changes(source, sink); });
+    reading_.read([&](const DiffSource& source) { list_changes(source, sink); });
   }
 
  private:
@@ -478,11 +482,11 @@ void OverlayLayerStore::check_not_removed(const Layer& layer) {
 }
 
 std::unique_ptr<LayerDiff> OverlayLayerStore::diff(const LayerId& id, const LayerId* parent) {
-  return std::make_unique<Diff>(Reading(*this, id, parent));
+  return std::make_unique<Diff>(Reading(*this, "diff", id, parent));
 }
 
 std::unique_ptr<LayerChanges> OverlayLayerStore::changes(const LayerId& id, const LayerId* parent) {
-  return std::make_unique<Changes>(Reading(*this, id, parent));
+  return std::make_unique<Changes>(Reading(*this, "changes", id, parent));
 }
 
 int64_t OverlayLayerStore::diff_size(const LayerId& id, const LayerId* parent) const {

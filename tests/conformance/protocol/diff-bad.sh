@@ -8,7 +8,7 @@ init
 create diff-bad
 create diff-bad-other
 call GraphDriver.Diff '{"ID":"nobody","Parent":""}'
-refused "of no layer" "there is no layer 'nobody'"
+refused "of no layer" "diff of layer 'nobody': there is no layer 'nobody'"
 is "by its status" "500" "$STATUS"
 call GraphDriver.Diff '{"ID":"diff-bad","Parent":"diff-bad-other"}'
-refused "on a layer that is not below" "layer 'diff-bad-other' is not an ancestor of layer 'diff-bad'"
+refused "on a layer that is not below" "diff of layer 'diff-bad': layer 'diff-bad-other' is not an ancestor of layer 'diff-bad'"

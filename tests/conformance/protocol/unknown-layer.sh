@@ -12,5 +12,5 @@ Get
 GetMetadata
 Changes changes of layer 'nobody':
 DiffSize size of layer 'nobody':
-Diff
+Diff diff of layer 'nobody':
 END
