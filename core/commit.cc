@@ -6,6 +6,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "core/error.h"
 #include "core/filesystem.h"
 #include "core/sys.h"
@@ -28,35 +30,44 @@ void sync_file_system(int fd) {
 
 constexpr size_t kMaxSysFile = 4096;  // a page
 
+CommitChoice targeted(std::string reason) { return {CommitMethod::Targeted, std::move(reason)}; }
+CommitChoice syncfs(std::string reason) { return {CommitMethod::Syncfs, std::move(reason)}; }
+
 // With data=journal, writing a file back only puts its data into the journal. The mount table does
 // not show it where it is the file system's own default.
-bool ext4_has_ordered_journal(dev_t device) {
+CommitChoice choose_for_ext4(dev_t device) {
   const auto link =
       sys::try_readlinkat(AT_FDCWD, "/sys/dev/block/" + std::to_string(major(device)) + ":" +
                                         std::to_string(minor(device)));
-  if (!link) return false;
+  if (!link) return syncfs("the block device does not show in /sys");
   const std::string name = link->substr(link->rfind('/') + 1);
   const auto task =
       sys::try_read_file(AT_FDCWD, "/sys/fs/ext4/" + name + "/journal_task", kMaxSysFile);
   const auto options =
       sys::try_read_file(AT_FDCWD, "/proc/fs/ext4/" + name + "/options", kMaxSysFile);
-  return task && !task->starts_with("<none>") && options &&
-         options->find("data=journal") == std::string::npos;
+  if (!task || !options) return syncfs("no ext4 shows in /sys and /proc");
+  if (task->starts_with("<none>")) return syncfs("ext4 without a journal");
+  if (options->find("data=journal") != std::string::npos) return syncfs("ext4 with data=journal");
+  return targeted("ext4 with a journal");
 }
 
-bool has_ordered_journal(int fd) {
+CommitChoice choose_for_strict(int fd) {
   const std::string name = filesystem_name(fd);
-  if (name == "xfs") return true;
-  if (name != "extfs") return false;  // which is ext2 and ext3, too: with one driver for all
-  return ext4_has_ordered_journal(sys::fstat(fd).st_dev);
+  if (name == "xfs") return targeted("xfs");
+  // Which is ext2 and ext3, too: with one driver for all.
+  if (name == "extfs") return choose_for_ext4(sys::fstat(fd).st_dev);
+  return syncfs("nothing is known of a journal in order on file system type " + quoted(name));
 }
 
 }  // namespace
 
-CommitMethod choose_commit_method(Durability durability, int fd) {
-  if (durability == Durability::None) return CommitMethod::None;
-  const bool targeted = durability == Durability::Strict && has_ordered_journal(fd);
-  return targeted ? CommitMethod::Targeted : CommitMethod::Syncfs;
+CommitChoice choose_commit_method(Durability durability, int fd) {
+  switch (durability) {
+    case Durability::None: return {CommitMethod::None, "as asked for"};
+    case Durability::Syncfs: return syncfs("as asked for");
+    case Durability::Strict: break;
+  }
+  return choose_for_strict(fd);
 }
 
 void Commit::start_writing(int file) { write_range(file, SYNC_FILE_RANGE_WRITE); }

@@ -21,9 +21,14 @@
 
 namespace overlayd {
 
+struct CommitChoice {
+  CommitMethod method;
+  std::string reason;  ///< why it is this one, to be put in brackets behind it
+};
+
 /// What `durability` takes on the file system of the open file `fd`. Targeted only where the file
 /// system is seen to allow it (its journal shows in /sys, its options in /proc). Any thread.
-CommitMethod choose_commit_method(Durability durability, int fd);
+CommitChoice choose_commit_method(Durability durability, int fd);
 
 /// A plain value; any thread.
 class Commit {

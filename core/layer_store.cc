@@ -63,6 +63,7 @@ class OverlayLayerStore final : public LayerStore {
 
   // Opening.
   void make_directories();
+  void choose_commit();
   void sweep_staging();
 
   // Looking up. `usable` throws unless the layer can serve everything; call with its lock held.
@@ -125,7 +126,7 @@ OverlayLayerStore::OverlayLayerStore(StoreConfig config, Observer& observer)
   overlay_ = probe_overlay(sys::open_path_dir(home_.get(), layout::kStagingDirectory).get(),
                            config_.mount_method);
   mounts_.emplace(config_.home, home_.get(), config_.state_dir, overlay_, owner_, observer_);
-  commit_ = Commit(choose_commit_method(config_.durability, home_.get()));
+  choose_commit();
   trash_.emplace(sys::open_path_dir(home_.get(), layout::kTrashDirectory), observer_);
   sweep_staging();
   table_.load(home_.get(), observer_);
@@ -147,6 +148,14 @@ void OverlayLayerStore::make_directories() {
                                 layout::kStagingDirectory, layout::kTrashDirectory}) {
     sys::mkdirat(home_.get(), directory, 0700);
   }
+}
+
+void OverlayLayerStore::choose_commit() {
+  const CommitChoice choice = choose_commit_method(config_.durability, home_.get());
+  commit_ = Commit(choice.method);
+  observer_.note(NoteLevel::Info, "durability " + std::string(to_string(config_.durability)) +
+                                      ": commit method " + std::string(to_string(choice.method)) +
+                                      " (" + choice.reason + ")");
 }
 
 void OverlayLayerStore::sweep_staging() {

@@ -51,7 +51,8 @@ struct ImageSandbox : StoreSandbox {
 
   static CommitMethod method(const std::string& point, Durability durability) {
     return choose_commit_method(durability,
-                                sys::openat(AT_FDCWD, point, O_RDONLY | O_DIRECTORY).get());
+                                sys::openat(AT_FDCWD, point, O_RDONLY | O_DIRECTORY).get())
+        .method;
   }
 
   void open_on(const std::string& point, Durability durability) {
@@ -123,6 +124,31 @@ TEST_SUITE("commit") {
     open_on(make("ext4", "mkfs.ext4 -q"), Durability::Strict);
     CHECK(store->status().durability == Durability::Strict);
     CHECK(store->status().commit_method == CommitMethod::Targeted);
+  }
+
+  TEST_CASE_FIXTURE(ImageSandbox, "what is said at the start has the reason") {
+    const auto said = [&](const std::string& point, Durability durability) {
+      notes.clear();
+      open_on(point, durability);
+      return notes.all().front();
+    };
+    const std::string ext4 = make("ext4", "mkfs.ext4 -q");
+    const std::string bare = make("bare", "mkfs.ext4 -q -O ^has_journal");
+    const std::string data = make("data", "mkfs.ext4 -q", "data=journal");
+    const std::string xfs = make("xfs", "mkfs.xfs -q");
+    CHECK(said(ext4, Durability::Strict) ==
+          "durability strict: commit method targeted (ext4 with a journal)");
+    CHECK(said(bare, Durability::Strict) ==
+          "durability strict: commit method syncfs (ext4 without a journal)");
+    CHECK(said(data, Durability::Strict) ==
+          "durability strict: commit method syncfs (ext4 with data=journal)");
+    CHECK(said(xfs, Durability::Strict) == "durability strict: commit method targeted (xfs)");
+    CHECK(said(path(), Durability::Strict) ==
+          "durability strict: commit method syncfs (nothing is known of a journal in "
+          "order on file system type 'tmpfs')");
+    CHECK(said(ext4, Durability::Syncfs) ==
+          "durability syncfs: commit method syncfs (as asked for)");
+    CHECK(said(ext4, Durability::None) == "durability none: commit method none (as asked for)");
   }
 
   TEST_CASE_FIXTURE(ImageSandbox, "what answered survives a power cut") {
