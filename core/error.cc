@@ -35,6 +35,18 @@ ErrorKind kind_of_errno(int errnum) noexcept {
   }
 }
 
+bool tells_of_want(int errnum) noexcept {
+  switch (errnum) {
+    case EAGAIN:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOSPC:
+    case EDQUOT: return true;
+    default: return false;
+  }
+}
+
 SysError::SysError(int errnum, const std::string& message)
     // generic_category().message is thread-safe where strerror is not.
     : Error(kind_of_errno(errnum), message + ": " + std::generic_category().message(errnum)),

@@ -54,6 +54,10 @@ class SysError : public Error {
 /// The only place that maps an errno to a kind.
 ErrorKind kind_of_errno(int errnum) noexcept;
 
+/// Whether an errno tells of what there is too little of just now (descriptors, memory, threads,
+/// space), and nothing about the file or the kernel that was asked.
+bool tells_of_want(int errnum) noexcept;
+
 /// Captures errno before anything else runs, then throws SysError(errno, format(...)). The message
 /// is built by a callable so that building it cannot disturb errno:
 ///   if (fd < 0) throw_errno([&] { return "open '" + path + "'"; });

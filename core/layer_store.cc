@@ -63,6 +63,7 @@ class OverlayLayerStore final : public LayerStore {
 
   // Opening.
   void make_directories();
+  void choose_mount_method();
   void choose_commit();
   void sweep_staging();
 
@@ -123,8 +124,7 @@ OverlayLayerStore::OverlayLayerStore(StoreConfig config, Observer& observer)
       owner_{config_.id_maps.root_uid(), config_.id_maps.root_gid()} {
   make_directories();
   lock_ = lock_store(home_.get());
-  overlay_ = probe_overlay(sys::open_path_dir(home_.get(), layout::kStagingDirectory).get(),
-                           config_.mount_method);
+  choose_mount_method();
   mounts_.emplace(config_.home, home_.get(), config_.state_dir, overlay_, owner_, observer_);
   choose_commit();
   trash_.emplace(sys::open_path_dir(home_.get(), layout::kTrashDirectory), observer_);
@@ -147,6 +147,20 @@ void OverlayLayerStore::make_directories() {
   for (const char* directory : {layout::kLinkDirectory, layout::kOwnDirectory,
                                 layout::kStagingDirectory, layout::kTrashDirectory}) {
     sys::mkdirat(home_.get(), directory, 0700);
+  }
+}
+
+// On a full disk too: whoever has one must be able to remove layers.
+void OverlayLayerStore::choose_mount_method() {
+  try {
+    overlay_ = probe_overlay(sys::open_path_dir(home_.get(), layout::kStagingDirectory).get(),
+                             config_.mount_method);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::NoSpace) throw;
+    observer_.note(NoteLevel::Warning,
+                   std::string("overlayfs was not tried out, for want of space: ") + error.what());
+    overlay_ = probe_overlay_on_full_disk(home_.get(), layout::kLinkDirectory,
+                                          layout::kTrashDirectory, config_.mount_method);
   }
 }
 

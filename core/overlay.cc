@@ -208,6 +208,15 @@ void mount_overlay(int home_fd, const OverlaySpec& spec, const std::string& targ
   });
 }
 
+void make_and_drop_overlay(int home_fd, const std::vector<OverlayLayer>& lowers,
+                           const OverlaySupport& support) {
+  const OverlaySpec spec{.lowers = lowers, .upper = {}, .work = {}, .mount_label = {}};
+  with_context("make an overlay", [&] {
+    check_layers(spec, support);
+    make_overlay(home_fd, spec, support);
+  });
+}
+
 std::string classic_options(const OverlaySpec& spec, const OverlaySupport& support) {
   std::string options = "lowerdir=";
   for (const OverlayLayer& lower : spec.lowers) {

@@ -42,6 +42,11 @@ struct OverlaySpec {
 void mount_overlay(int home_fd, const OverlaySpec& spec, const std::string& target,
                    const OverlaySupport& support);
 
+/// Makes a read-only overlay of `lowers` and lets go of it, to see whether the kernel takes the
+/// method, which is not Classic. Nothing is written or mounted anywhere. Throws as mount_overlay.
+void make_and_drop_overlay(int home_fd, const std::vector<OverlayLayer>& lowers,
+                           const OverlaySupport& support);
+
 /// The options of the Classic method, paths escaped as overlayfs unescapes them. Pure; checks
 /// nothing.
 std::string classic_options(const OverlaySpec& spec, const OverlaySupport& support);

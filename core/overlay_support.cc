@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,12 @@ constexpr const char* kGoodFilesystems = "ext4, xfs with ftype=1, or btrfs";
 
 [[noreturn]] void throw_unsupported(const std::string& sentence) {
   throw Error(ErrorKind::Unsupported, sentence);
+}
+
+// Whether an error says nothing of what the kernel and the file system can do: whoever asks again
+// may hear something else.
+bool is_passing(const SysError& error) {
+  return error.errnum() == EIO || tells_of_want(error.errnum());
 }
 
 // --- the probe's tree: two lowers, an upper, and where they are mounted
@@ -64,6 +71,7 @@ void check_trusted_xattrs(int dirfd, const std::string& filesystem) {
   try {
     xattr::set({dirfd, "work"}, "trusted.overlay.probe", "y");
   } catch (const SysError& error) {
+    if (is_passing(error)) throw;
     if (error.errnum() == EPERM) {
       throw_unsupported(std::string("trusted.* xattrs take CAP_SYS_ADMIN in the first user "
                                     "namespace: run with that capability: ") +
@@ -79,6 +87,7 @@ void check_device_nodes(int dirfd, const std::string& filesystem) {
   try {
     whiteout::make(dirfd, "whiteout");
   } catch (const SysError& error) {
+    if (is_passing(error)) throw;
     throw_unsupported("no whiteout device node can be made on the home directory's file system (" +
                       filesystem + "): run with CAP_MKNOD and use " + kGoodFilesystems + ": " +
                       error.what());
@@ -91,6 +100,7 @@ void check_writable(int merged) {
   try {
     sys::openat(merged, "new", O_WRONLY | O_CREAT | O_EXCL, 0600);
   } catch (const SysError& error) {
+    if (is_passing(error)) throw;
     throw_unsupported(
         std::string("overlays on the home directory's file system are not writable (see "
                     "the kernel log): use ") +
@@ -197,25 +207,31 @@ void load_module() {
   }
 }
 
-OverlaySupport first_that_mounts(int probe, MountMethod wanted, const std::string& filesystem) {
-  const OverlaySpec spec{.lowers = {{.path = "near"}, {.path = "far"}},
-                         .upper = OverlayLayer{.path = "upper"},
-                         .work = OverlayLayer{.path = "work"},
-                         .mount_label = {}};
+OverlaySupport first_that_works(MountMethod wanted, const std::string& filesystem,
+                                const std::function<void(const OverlaySupport&)>& attempt) {
   load_module();
   std::string reasons;
   int errnum = 0;
   for (const OverlaySupport& support : candidates(wanted)) {
     try {
-      mount_overlay(probe, spec, "merged", support);
+      attempt(support);
       return support;
     } catch (const SysError& error) {
+      if (is_passing(error)) throw;
       errnum = error.errnum();
       reasons += (reasons.empty() ? "" : "; ") + std::string(to_string(support.method)) + ": " +
                  error.what();
     }
   }
   throw_unsupported(explain(wanted, errnum, filesystem) + " (" + reasons + ")");
+}
+
+void mount_probe(int probe, const OverlaySupport& support) {
+  const OverlaySpec spec{.lowers = {{.path = "near"}, {.path = "far"}},
+                         .upper = OverlayLayer{.path = "upper"},
+                         .work = OverlayLayer{.path = "work"},
+                         .mount_label = {}};
+  mount_overlay(probe, spec, "merged", support);
 }
 
 }  // namespace
@@ -235,12 +251,22 @@ OverlaySupport probe_overlay(int scratch_dirfd, MountMethod wanted) {
   check_d_type(probe.get(), filesystem);
   check_trusted_xattrs(probe.get(), filesystem);
   check_device_nodes(probe.get(), filesystem);
-  const OverlaySupport support = first_that_mounts(probe.get(), wanted, filesystem);
+  const OverlaySupport support = first_that_works(
+      wanted, filesystem, [&](const auto& some) { mount_probe(probe.get(), some); });
   check_behaviour(probe.get());
   undo.dismiss();
   // Must not fail unseen: what stayed mounted would go into the trash with staging, and stay there.
   remove_probe(scratch_dirfd);
   return support;
+}
+
+OverlaySupport probe_overlay_on_full_disk(int home, const std::string& one,
+                                          const std::string& other, MountMethod wanted) {
+  return first_that_works(wanted, filesystem_name(home), [&](const OverlaySupport& support) {
+    // Every kernel has mount(2), and would have to be given a place for it.
+    if (support.method == MountMethod::Classic) return;
+    make_and_drop_overlay(home, {{.path = one}, {.path = other}}, support);
+  });
 }
 
 }  // namespace overlayd

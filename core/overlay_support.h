@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "core/mount_method.h"
 
@@ -37,7 +38,13 @@ struct OverlaySupport {
 /// Throws Error(Unsupported) with a sentence that tells an operator what to do: no overlayfs, no
 /// privilege to mount, a file system without trusted xattrs, device nodes, d_type or the ability to
 /// be an upper layer, a kernel without the wanted method, directory renames that cannot be turned
-/// off.
+/// off. Throws SysError for what may be otherwise next time (EIO, want of descriptors, memory or
+/// space): it never makes do with a lesser method for such a reason.
 OverlaySupport probe_overlay(int scratch_dirfd, MountMethod wanted);
+
+/// For a store whose disk has no room for that: finds out which method the kernel takes, by
+/// overlays of two directories below `home`, and takes the rest on trust. Writes nothing.
+OverlaySupport probe_overlay_on_full_disk(int home, const std::string& one,
+                                          const std::string& other, MountMethod wanted);
 
 }  // namespace overlayd

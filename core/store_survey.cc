@@ -5,7 +5,6 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <functional>
 #include <future>
 #include <map>
@@ -109,7 +108,7 @@ class Surveyor {
     } catch (const SysError& error) {
       // It was listed, so it was removed meanwhile, under a survey of a store that is served.
       if (error.errnum() == ENOENT) return std::nullopt;
-      if (!tells_of_damage(error.errnum())) throw;
+      if (tells_of_want(error.errnum())) throw;
       return Found{.contents = {}, .damage = error.what()};
     }
   }

@@ -167,9 +167,10 @@ kill_dockerd() { end_process DOCKERD_PID KILL DOCKERD_STATUS; }
 # (with remapped users, a directory UID.GID in it) on itself, and leaves this behind when it was killed, and
 # always where the root directory is itself a part of a file system mounted elsewhere, as in a container. For a
 # managed plugin it mounts the directory in which the plugin mounts, where the plugin's mounts then show twice.
+# The driver's home may be a file system of its own.
 layer_mounts() {
   mounts_below "$SCRATCH" |
-    grep -vxE "$SCRATCH|$(data_root)(/[0-9]+\.[0-9]+)?(/plugins/[0-9a-f]+/propagated-mount)?" |
+    grep -vxE "$SCRATCH|$(data_root)/$STORAGE_DRIVER|$(data_root)(/[0-9]+\.[0-9]+)?(/plugins/[0-9a-f]+/propagated-mount)?" |
     if runs_overlayd; then cat; else sort -u; fi || true
 }
 

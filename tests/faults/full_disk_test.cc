@@ -77,6 +77,11 @@ TEST_SUITE("full disk") {
     CHECK(error_of([&] { apply("b", tar_of(1)); }).starts_with("busy "));
     put("b");
     CHECK(error_of([&] { apply("b", tar_of(1 << 16)); }).starts_with("no-space "));
+    CHECK(free_bytes() == 0);
+    close();
+    notes.clear();
+    open();
+    CHECK(notes.contains("overlayfs was not tried out, for want of space: "));
     remove("b");
     remove("a");
     CHECK(eventually([&] { return free_bytes() >= kSize / 2; }));

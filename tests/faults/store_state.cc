@@ -61,6 +61,7 @@ StoreState state_of(LayerStore& store) {
   const UniqueFd home = sys::open_path_dir(AT_FDCWD, store.config().home.string());
   const auto holders = MountLedger(store.config().state_dir).load();
   StoreState state;
+  state["the store"] = "mounts by " + std::string(to_string(store.status().mount_method));
   for (const sys::DirEntry& entry : sys::list_directory(home.get())) {
     if (entry.name == layout::kLinkDirectory || entry.name == layout::kOwnDirectory) continue;
     const LayerId id = LayerId::parse(entry.name);

@@ -13,7 +13,7 @@ namespace overlayd::test {
 
 /// One line a layer, by id: parent, whether read-only, digests of its content alone and with what
 /// lies below, its size, its record of digests, its mount and holders. For a layer that takes only
-/// remove: why.
+/// remove: why. And a line of how the store mounts.
 using StoreState = std::map<std::string, std::string>;
 
 StoreState state_of(LayerStore& store);

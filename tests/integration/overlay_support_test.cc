@@ -55,6 +55,20 @@ TEST_SUITE("overlay_support") {
     CHECK_THROWS_AS(probe_overlay(read_only_home.fd(), MountMethod::Auto), SysError);
   }
 
+  TEST_CASE_FIXTURE(RootSandbox, "on a full disk the same method is found without a byte written") {
+    make_dirs(fd(), "one");
+    make_dirs(fd(), "other");
+    for (const OverlaySupport& support : usable_methods(fd())) {
+      CHECK(probe_overlay_on_full_disk(fd(), "one", "other", support.method) == support);
+    }
+    CHECK(probe_overlay_on_full_disk(fd(), "one", "other", MountMethod::Auto) ==
+          probe_overlay(fd(), MountMethod::Auto));
+    const UniqueFd home = sys::open_path_dir(fd(), ".");
+    const DetachedMount read_only = clone_read_only(home.get());
+    CHECK(probe_overlay_on_full_disk(read_only.fd(), "one", "other", MountMethod::Auto) ==
+          usable_methods(fd()).front());
+  }
+
   TEST_CASE_FIXTURE(RootSandbox, "file systems have the names Docker gives them") {
     CHECK(filesystem_name(fd()) == "tmpfs");
     CHECK(filesystem_name(sys::open_path_dir(AT_FDCWD, "/proc").get()) == "unknown");

@@ -26,6 +26,13 @@ TEST_SUITE("error") {
     }
   }
 
+  TEST_CASE("what there is too little of is told from what cannot be done") {
+    for (const int errnum : {EAGAIN, EMFILE, ENFILE, ENOMEM, ENOSPC, EDQUOT}) {
+      CHECK(tells_of_want(errnum));
+    }
+    for (const int errnum : {ENOENT, EINVAL, ENOSYS, EPERM, EIO}) CHECK(!tells_of_want(errnum));
+  }
+
   TEST_CASE("a failed call names the act, the object and the reason") {
     errno = ENOENT;
     CHECK_THROWS_WITH_AS(throw_errno("open", "/a\nb"), "open '/a\\x0ab': No such file or directory",
