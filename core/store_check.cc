@@ -69,15 +69,16 @@ class Checker {
   }
 
   void repair() {
-    for (const char* directory : {layout::kLinkDirectory, layout::kOwnDirectory}) {
-      sys::mkdirat(home_.get(), directory, 0700);
-    }
+    sys::mkdirat(home_.get(), layout::kLinkDirectory, 0700);
+    // Where Docker's own driver is at home it goes again.
+    const bool is_new = sys::mkdirat(home_.get(), layout::kOwnDirectory, 0700);
     const UniqueFd lock = lock_store(home_.get());
     Sentences sentences(report_.repaired);
     mend_store(home_.get(), survey_store(home_.get()), sentences);
     for (const char* directory : {layout::kStagingDirectory, layout::kTrashDirectory}) {
       empty(directory);
     }
+    if (is_new) sys::remove_tree(home_.get(), layout::kOwnDirectory);
   }
 
   void empty(const char* directory) {
@@ -122,10 +123,18 @@ class Checker {
         leftover({}, below.string(), "a mount that is no layer's");
       }
     }
+    judge_mounts();
+  }
+
+  void judge_mounts() {
+    // What was never overlayd's is Docker's own driver's, which cannot be seen at work.
+    const bool is_ours = sys::try_fstatat(home_.get(), layout::kOwnDirectory).has_value();
     for (const auto& [id, count] : mounted_) {
       const std::string merged = id + "/" + layout::kMerged;
       if (count > 1) leftover(id, merged, "mounted " + std::to_string(count) + " times");
-      if (!report_.served) leftover(id, merged, "mounted, though no process serves the store");
+      if (is_ours && !report_.served) {
+        leftover(id, merged, "mounted, though no process serves the store");
+      }
     }
   }
 

@@ -173,6 +173,20 @@ TEST_SUITE("store_check") {
     remove_everything();
   }
 
+  TEST_CASE_FIXTURE(CheckSandbox, "in a home of Docker's own driver mounts are its business") {
+    open();
+    get("top");
+    close();
+    sys::remove_tree(home().get(), layout::kOwnDirectory);
+    CHECK(findings().empty());
+    sys::unlinkat(home().get(), "middle/link", 0);
+    CHECK(findings({.repair = true}).empty());
+    CHECK(!sys::try_fstatat(home().get(), layout::kOwnDirectory));
+    open();
+    put("top");
+    remove_everything();
+  }
+
   TEST_CASE_FIXTURE(CheckSandbox, "a store that is served is not repaired") {
     open();
     sys::unlinkat(home().get(), "middle/link", 0);
