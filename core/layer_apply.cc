@@ -459,6 +459,7 @@ class Extractor {
     if (commit_.needs_data()) write_back_.take(std::move(file), layout::kDigests);
   }
 
+  // Of many directories with a second thread, which is confined as this one is.
   int64_t recount() {
     std::vector<UniqueFd> layer;
     layer.push_back(sys::openat(root_, ".", O_RDONLY | O_DIRECTORY));

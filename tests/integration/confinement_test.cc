@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <string>
+#include <thread>
 
 #include <doctest/doctest.h>
 
@@ -96,6 +97,19 @@ TEST_SUITE("confinement") {
     InsideAndOutside at;
     run_confined(at.inside.get(), at.readable.get(),
                  [&] { CHECK(error_of(::chroot(".")) == EPERM); });
+  }
+
+  TEST_CASE("a thread that confined work starts is as confined") {
+    InsideAndOutside at;
+    run_confined(at.inside.get(), at.readable.get(), [&] {
+      std::thread([&] {
+        CHECK(error_of(::openat(at.outside.get(), "secret", O_RDONLY)) == EACCES);
+        CHECK(error_of(::mkdirat(at.outside.get(), "new", 0700)) == EACCES);
+        CHECK(error_of(::chroot(".")) == EPERM);
+        put_file(at.inside.get(), "file", "data");
+      }).join();
+    });
+    CHECK(content_of(at.inside.get(), "file") == "data");
   }
 
   TEST_CASE("the caller keeps all its rights") {

@@ -13,6 +13,7 @@
 
 #include "core/acl.h"
 #include "core/content_check.h"
+#include "core/confinement.h"
 #include "core/error.h"
 #include "core/layer_diff.h"
 #include "core/mount.h"
@@ -578,6 +579,18 @@ TEST_SUITE("layer_apply") {
                     .str()) == 9);
     CHECK(content_of(root.get(), "a") == "longer");
     CHECK(content_of(root.get(), "b") == "old");
+  }
+
+  // A second thread helps to count so many, as confined as the one that starts it.
+  TEST_CASE_FIXTURE(ApplySandbox, "what was replaced among many directories does not count") {
+    constexpr int kMany = 500;
+    TarBuilder tar;
+    tar.file("twice", std::string(1000, 'x'));
+    for (int i = 0; i < kMany; ++i) tar.file("d" + std::to_string(i) + "/e/f", "12345");
+    const std::string all = tar.file("twice", "1").end().str();
+    int64_t size = 0;
+    run_confined(root.get(), root.get(), [&] { size = apply(all); });
+    CHECK(size == kMany * 5 + 1);
   }
 
   TEST_CASE_FIXTURE(ApplySandbox, "a member for the root sets the root's attributes") {
