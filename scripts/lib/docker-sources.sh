@@ -58,16 +58,19 @@ download_docker_packages() {
     quietly apt-get -qq -o APT::Sandbox::User=root -o Acquire::Retries=3 download "${DOCKER_PACKAGES[@]}")
 }
 
-# Runs `go ARG...` in a copy of DIRECTORY that lies among the sources, where imports are looked for.
+# Runs `go ARG...` in a copy of DIRECTORY that lies among the sources, where imports are looked for, beside
+# one of what such programs share.
 go_among_docker_sources() { # DIRECTORY ARG...
   need_command go
-  local gopath=$DOCKER_SOURCES/tree/usr/share/gocode
-  local package=$gopath/src/overlayd.test/${1##*/}
-  rm -rf "$package"
-  mkdir -p "$package"
-  cp "$1"/*.go "$package/"
+  local gopath=$DOCKER_SOURCES/tree/usr/share/gocode directory copy
+  for directory in "$ROOT/tests/support/socketplugin" "$1"; do
+    copy=$gopath/src/overlayd.test/${directory##*/}
+    rm -rf "$copy"
+    mkdir -p "$copy"
+    cp "$directory"/*.go "$copy/"
+  done
   (
-    cd "$package" || exit
+    cd "$copy" || exit
     GOPATH=$gopath GOCACHE=$DOCKER_SOURCES/cache GO111MODULE=off GOFLAGS="" go "${@:2}"
   )
 }

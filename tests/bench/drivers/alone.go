@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"overlayd.test/socketplugin"
 )
 
 // What only overlayd is measured in, once: system calls, memory, large stores. Each with a process of its
@@ -52,7 +54,7 @@ func withOverlayd(name string, work func(*contestant, *server) error) error {
 	}
 	defer func() { s.stop() }()
 	root := filepath.Join(*home, name)
-	driver, err := newDriver(root, "overlayd", socketGetter{socket: s.socket})
+	driver, err := newDriver(root, "overlayd", socketplugin.Getter{Socket: s.socket})
 	if err != nil {
 		return err
 	}

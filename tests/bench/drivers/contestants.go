@@ -14,9 +14,10 @@ import (
 	_ "github.com/docker/docker/daemon/graphdriver/overlay2"
 	"github.com/docker/docker/pkg/idtools"
 	"github.com/docker/docker/pkg/plugingetter"
-	"github.com/docker/docker/pkg/plugins"
 	"github.com/docker/docker/pkg/stringid"
 	"golang.org/x/sys/unix"
+
+	"overlayd.test/socketplugin"
 )
 
 // A contestant is a driver with a home of its own.
@@ -82,7 +83,7 @@ func startContestants(root string) (all []*contestant, stop func(), err error) {
 			return nil, stop, err
 		}
 		c := &contestant{name: p.name, registered: "bench-" + p.name, home: filepath.Join(root, p.name, p.name)}
-		if c.driver, err = newDriver(filepath.Join(root, p.name), p.name, socketGetter{socket: socket}); err != nil {
+		if c.driver, err = newDriver(filepath.Join(root, p.name), p.name, socketplugin.Getter{Socket: socket}); err != nil {
 			return nil, stop, err
 		}
 		registerPlugin(c.registered, p.name, own)
@@ -100,7 +101,7 @@ var floorSocket string
 
 func registerPlugin(registered, name, socket string) {
 	graphdriver.Register(registered, func(root string, _ []string, _, _ []idtools.IDMap) (graphdriver.Driver, error) {
-		return newDriver(root, name, socketGetter{socket: socket})
+		return newDriver(root, name, socketplugin.Getter{Socket: socket})
 	})
 }
 
@@ -113,28 +114,6 @@ func newDriver(root, name string, getter plugingetter.PluginGetter) (graphdriver
 		return nil, fmt.Errorf("driver %s: %w", name, err)
 	}
 	return driver, nil
-}
-
-// socketPlugin is a plugin known by nothing but its socket, as Docker sees a legacy plugin.
-type socketPlugin struct {
-	name   string
-	client *plugins.Client
-}
-
-func (p socketPlugin) Name() string             { return p.name }
-func (socketPlugin) ScopedPath(p string) string { return p }
-func (socketPlugin) IsV1() bool                 { return true }
-func (p socketPlugin) Client() *plugins.Client  { return p.client }
-
-// socketGetter is the part of Docker's plugin store that looking up a driver uses.
-type socketGetter struct {
-	plugingetter.PluginGetter
-	socket string
-}
-
-func (g socketGetter) Get(name, _ string, _ int) (plugingetter.CompatPlugin, error) {
-	client, err := plugins.NewClient("unix://"+g.socket, nil)
-	return socketPlugin{name, client}, err
 }
 
 func pluginCommand(socket string) *exec.Cmd {

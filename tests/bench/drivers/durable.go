@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"overlayd.test/socketplugin"
 )
 
 var durabilities = []string{"none", "strict", "syncfs"}
@@ -31,7 +33,7 @@ func compareDurabilities(r *results, trees ...*tree) error {
 		}
 		defer s.stop()
 		root := filepath.Join(*home, "durability-"+durability)
-		driver, err := newDriver(root, "overlayd", socketGetter{socket: s.socket})
+		driver, err := newDriver(root, "overlayd", socketplugin.Getter{Socket: s.socket})
 		if err != nil {
 			return err
 		}

@@ -18,8 +18,8 @@ import (
 	"github.com/docker/docker/daemon/graphdriver"
 	"github.com/docker/docker/daemon/graphdriver/graphtest"
 	"github.com/docker/docker/pkg/idtools"
-	"github.com/docker/docker/pkg/plugingetter"
-	"github.com/docker/docker/pkg/plugins"
+
+	"overlayd.test/socketplugin"
 )
 
 // The tests know drivers by a registered name. The name the plugin is looked up by must be another one,
@@ -35,7 +35,12 @@ func init() {
 		if err := os.MkdirAll(root, 0o711); err != nil {
 			return nil, err
 		}
-		driver, err := graphdriver.GetDriver(pluginName, socketGetter{}, graphdriver.Options{
+		getter := socketplugin.Getter{
+			Socket:   os.Getenv("PLUGIN_SOCKET"),
+			Root:     os.Getenv("PLUGIN_ROOT"),
+			Activate: true,
+		}
+		driver, err := graphdriver.GetDriver(pluginName, getter, graphdriver.Options{
 			Root:                root,
 			DriverOptions:       options,
 			UIDMaps:             uidMaps,
@@ -48,34 +53,6 @@ func init() {
 		}
 		return driver, nil
 	})
-}
-
-// socketPlugin is a plugin known by nothing but its socket, as Docker sees a legacy plugin.
-type socketPlugin struct{ client *plugins.Client }
-
-func (socketPlugin) Name() string               { return pluginName }
-func (socketPlugin) ScopedPath(p string) string { return os.Getenv("PLUGIN_ROOT") + p }
-func (socketPlugin) IsV1() bool                 { return true }
-func (p socketPlugin) Client() *plugins.Client  { return p.client }
-
-// socketGetter is the part of Docker's plugin store that looking up a driver uses.
-type socketGetter struct{ plugingetter.PluginGetter }
-
-func (socketGetter) Get(name, capability string, mode int) (plugingetter.CompatPlugin, error) {
-	client, err := plugins.NewClient("unix://"+os.Getenv("PLUGIN_SOCKET"), nil)
-	if err != nil {
-		return nil, err
-	}
-	var manifest plugins.Manifest
-	if err := client.Call("Plugin.Activate", nil, &manifest); err != nil {
-		return nil, err
-	}
-	for _, kind := range manifest.Implements {
-		if kind == capability {
-			return socketPlugin{client}, nil
-		}
-	}
-	return nil, fmt.Errorf("the plugin implements %v, not %s", manifest.Implements, capability)
 }
 
 // --- Docker's tests. Setup and Teardown keep one driver for all of them, as its own suites do. ---

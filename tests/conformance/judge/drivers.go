@@ -12,8 +12,8 @@ import (
 	"github.com/docker/docker/daemon/graphdriver"
 	_ "github.com/docker/docker/daemon/graphdriver/overlay2"
 	"github.com/docker/docker/pkg/idtools"
-	"github.com/docker/docker/pkg/plugingetter"
-	"github.com/docker/docker/pkg/plugins"
+
+	"overlayd.test/socketplugin"
 )
 
 const pluginName = "overlayd"
@@ -56,33 +56,11 @@ func newBench(root, socket string, mapped bool) (*bench, error) {
 			return nil, fmt.Errorf("Docker's overlay2 does not diff natively on this kernel, so it is no judge")
 		}
 	}
-	ours, err := graphdriver.GetDriver(pluginName, socketGetter{socket: socket}, options)
+	ours, err := graphdriver.GetDriver(pluginName, socketplugin.Getter{Socket: socket}, options)
 	if err != nil {
 		return nil, fmt.Errorf("overlayd: %w", err)
 	}
 	return &bench{mapped: mapped, docker: side{"Docker", docker}, ours: side{"overlayd", ours}}, nil
-}
-
-// socketPlugin is a plugin known by nothing but its socket, as Docker sees a legacy plugin.
-type socketPlugin struct{ client *plugins.Client }
-
-func (socketPlugin) Name() string               { return pluginName }
-func (socketPlugin) ScopedPath(p string) string { return p }
-func (socketPlugin) IsV1() bool                 { return true }
-func (p socketPlugin) Client() *plugins.Client  { return p.client }
-
-// socketGetter is the part of Docker's plugin store that looking up a driver uses.
-type socketGetter struct {
-	plugingetter.PluginGetter
-	socket string
-}
-
-func (g socketGetter) Get(name, capability string, mode int) (plugingetter.CompatPlugin, error) {
-	client, err := plugins.NewClient("unix://"+g.socket, nil)
-	if err != nil {
-		return nil, err
-	}
-	return socketPlugin{client}, nil
 }
 
 // A workshop keeps what one history made, to take it apart at the end.
