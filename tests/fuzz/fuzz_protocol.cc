@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/stream.h"
 #include "core/unique_fd.h"
 #include "plugin/http_body.h"
 #include "plugin/protocol.h"
@@ -40,11 +41,24 @@ void try_init(std::string_view body) {
   check(again == request && encode(again) == kept, "a kept Init is the same");
 }
 
+std::string changes_reply(std::string_view path, bool fails) {
+  StringSink sink;
+  ChangesReply reply(sink);
+  reply.add(path, ChangeKind::Add);
+  if (fails) {
+    reply.fail(std::string(path));
+  } else {
+    reply.finish();
+  }
+  return sink.text();
+}
+
 void try_replies(std::string_view text) {
   const std::string any(text);
   for (const std::string& reply :
        {encode(ErrorReply{any}), encode(GetReply{any}), encode(StatusReply{{{any, any}}}),
-        encode(MetadataReply{{{any, any}}}), encode(ChangesReply{{{any, ChangeKind::Add}}})}) {
+        encode(MetadataReply{{{any, any}}}), changes_reply(text, false),
+        changes_reply(text, true)}) {
     check(std::count(reply.begin(), reply.end(), '\n') == 1 && reply.ends_with('\n'),
           "a reply is one line");
   }
