@@ -14,13 +14,15 @@ namespace overlayd::test {
 namespace {
 
 constexpr size_t kSize = 4 << 20;
+constexpr size_t kInodes = 1000;
 
-/// A store whose home has a file system of its own, of kSize bytes.
+/// A store whose home has a file system of its own, of kSize bytes and kInodes inodes.
 class SmallSandbox : public StoreSandbox {
  public:
   SmallSandbox() {
     sys::mkdirat(fd(), "home", 0700);
-    mount_classic("small", config.home.string(), "tmpfs", 0, "size=" + std::to_string(kSize));
+    mount_classic("small", config.home.string(), "tmpfs", 0,
+                  "size=" + std::to_string(kSize) + ",nr_inodes=" + std::to_string(kInodes));
     open();
   }
   ~SmallSandbox() {
@@ -65,19 +67,23 @@ TEST_SUITE("full disk") {
     create("b", "a");
     get("b");
     const UniqueFd root = home();
-    std::string name = "0";
+    size_t files = 0;
+    const auto fill = [&](size_t bytes) {
+      const std::string content(bytes, 'f');
+      const UniqueFd file =
+          sys::openat(root.get(), std::to_string(files), O_WRONLY | O_CREAT, 0600);
+      ++files;
+      sys::write_full(file.get(), as_bytes(content));
+    };
     // The last free page, too.
-    for (size_t bytes = kSize; bytes > 0; bytes /= 2) {
-      const std::string large(bytes, 'f');
-      name += "0";
-      const UniqueFd file = sys::openat(root.get(), name, O_WRONLY | O_CREAT, 0600);
-      error_of([&] { sys::write_full(file.get(), as_bytes(large)); });
-    }
+    for (size_t bytes = kSize; bytes > 0; bytes /= 2) error_of([&] { fill(bytes); });
     CHECK(free_bytes() == 0);
     CHECK(error_of([&] { apply("b", tar_of(1)); }).starts_with("busy "));
     put("b");
     CHECK(error_of([&] { apply("b", tar_of(1 << 16)); }).starts_with("no-space "));
     CHECK(free_bytes() == 0);
+    while (error_of([&] { fill(0); }).empty()) {
+    }
     close();
     notes.clear();
     open();
@@ -85,7 +91,7 @@ TEST_SUITE("full disk") {
     remove("b");
     remove("a");
     CHECK(eventually([&] { return free_bytes() >= kSize / 2; }));
-    for (; name.size() > 1; name.pop_back()) sys::unlinkat(root.get(), name, 0);
+    while (files > 0) sys::unlinkat(root.get(), std::to_string(--files), 0);
     remove_everything();
   }
 }
