@@ -413,7 +413,9 @@ class OverlayLayerStore::Reading {
  public:
   // `what` is read, as errors say.
   Reading(OverlayLayerStore& store, const char* what, const LayerId& id, const LayerId* parent)
-      : store_(store), context_(std::string(what) + " of " + layer_name(id)), guard_(store.streams_) {
+      : store_(store),
+        context_(std::string(what) + " of " + layer_name(id)),
+        guard_(store.streams_) {
     with_context(context_, [&] {
       layer_ = store.require(id);
       source_.emplace(store.open_source(*layer_, parent));

@@ -12,8 +12,8 @@
 #include <doctest/doctest.h>
 
 #include "core/acl.h"
-#include "core/content_check.h"
 #include "core/confinement.h"
+#include "core/content_check.h"
 #include "core/error.h"
 #include "core/layer_diff.h"
 #include "core/mount.h"
