@@ -74,7 +74,7 @@ std::optional<LayerContents> read_layer(int home, const LayerId& id) {
       {layout::kSize, found.has_size},
       {layout::kDigests, found.has_digests},
   };
-  for (const sys::DirEntry& entry : sys::list_directory(layer.get())) {
+  for (const sys::DirEntry& entry : sys::list_fresh_directory(layer.get())) {
     for (const auto& [name, is_there] : names) is_there = is_there || entry.name == name;
     if (is_unfinished(entry)) found.unfinished.push_back(entry.name);
   }

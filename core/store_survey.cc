@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
 #include "core/error.h"
@@ -50,18 +51,24 @@ std::optional<std::string> target_of_link(int dirfd, const std::string& path) {
   }
 }
 
-bool starts_with(const std::vector<std::string>& list, const std::vector<std::string>& start) {
-  return start.size() <= list.size() && std::equal(start.begin(), start.end(), list.begin());
+/// Whether `lowers` is what a layer on `parent` says of its lowers, or the beginning of that.
+bool is_beginning_of_chain(const std::vector<std::string>& lowers, const SurveyedLayer& parent) {
+  if (lowers.empty()) return true;
+  const std::vector<std::string>& below = parent.record.lowers;
+  return lowers.size() <= below.size() + 1 && lowers.front() == parent.record.link &&
+         std::equal(lowers.begin() + 1, lowers.end(), below.begin());
 }
 
 /// A layer as found, before it is known whose child it is.
 struct Found {
+  LayerId id;
   LayerContents contents;
   std::string damage = {};
   std::string link = {};
   std::string link_damage = "its 'link' file is missing or damaged";  // should there be none
   std::vector<std::string> lowers = {};  // of a torn `lower`, its beginning
   bool is_torn = false;                  // `lower` is to be written anew
+  std::optional<size_t> place = {};      // in Survey::layers
 };
 
 class Surveyor {
@@ -71,11 +78,11 @@ class Surveyor {
   Survey run() {
     read_layers();
     read_links();
-    for (auto& [id, found] : found_) claim_link(id, found);
-    for (auto& [id, found] : found_) find_lost_link(id, found);
-    for (auto& [id, found] : found_) parse_lower(found);
-    for (auto& [id, found] : found_) find_lost_parent(id, found);
-    for (const auto& [id, found] : found_) place(id);
+    for (Found& found : found_) claim_link(found);
+    for (Found& found : found_) find_lost_link(found);
+    for (Found& found : found_) parse_lower(found);
+    for (Found& found : found_) find_lost_parent(found);
+    for (Found& found : found_) place(found);
     note_lost_marks();
     note_unfinished();
     compare_links();
@@ -86,17 +93,16 @@ class Surveyor {
   // ----------------------------------------------------------------------------------- reading
 
   void read_layers() {
-    std::vector<std::pair<LayerId, std::optional<Found>>> directories;
+    std::vector<LayerId> ids;
     for (const sys::DirEntry& entry : sys::list_directory(home_)) {
       if (entry.name.starts_with('.') || entry.name == layout::kLinkDirectory) continue;
-      if (entry.type == DT_DIR) directories.emplace_back(LayerId::parse(entry.name), std::nullopt);
+      if (entry.type == DT_DIR) ids.push_back(LayerId::parse(entry.name));
     }
-    for_each_in_parallel(directories.size(), [&](size_t i) {
-      auto& [id, found] = directories[i];
-      found = read(id);
-    });
-    for (auto& [id, found] : directories) {
-      if (found) found_.emplace_hint(found_.end(), std::move(id), *std::move(found));
+    std::vector<std::optional<Found>> read_ones(ids.size());
+    for_each_in_parallel(ids.size(), [&](size_t i) { read_ones[i] = read(ids[i]); });
+    found_.reserve(ids.size());
+    for (std::optional<Found>& found : read_ones) {
+      if (found) found_.push_back(*std::move(found));
     }
   }
 
@@ -104,12 +110,12 @@ class Surveyor {
     try {
       auto contents = read_layer(home_, id);
       if (!contents) return std::nullopt;
-      return Found{.contents = *std::move(contents)};
+      return Found{.id = id, .contents = *std::move(contents)};
     } catch (const SysError& error) {
       // It was listed, so it was removed meanwhile, under a survey of a store that is served.
       if (error.errnum() == ENOENT) return std::nullopt;
       if (tells_of_want(error.errnum())) throw;
-      return Found{.contents = {}, .damage = error.what()};
+      return Found{.id = id, .contents = {}, .damage = error.what()};
     }
   }
 
@@ -122,8 +128,9 @@ class Surveyor {
     for_each_in_parallel(entries.size(), [&](size_t i) {
       targets[i] = target_of_link(links.get(), entries[i].name);
     });
+    targets_.reserve(entries.size());
     for (size_t i = 0; i < entries.size(); ++i) {
-      targets_.emplace_hint(targets_.end(), entries[i].name, std::move(targets[i]));
+      targets_.emplace(entries[i].name, std::move(targets[i]));
     }
   }
 
@@ -131,25 +138,27 @@ class Surveyor {
 
   // Two layers may say that they have the same link, when somebody copied a directory. l/ tells
   // which of them children mean.
-  void claim_link(const LayerId& id, Found& found) {
+  void claim_link(Found& found) {
     if (!found.contents.link || !layout::is_link(*found.contents.link)) return;
     found.link = *found.contents.link;
-    const auto [claim, is_first] = by_link_.emplace(found.link, id);
+    const auto [claim, is_first] = by_link_.emplace(found.link, &found);
     if (is_first) return;
-    LayerId loser = id;
-    if (const auto target = targets_.find(found.link);
-        target != targets_.end() && target->second == layout::link_target(id)) {
-      std::swap(loser, claim->second);
-    }
-    Found& other = found_.at(loser);
-    other.link_damage =
-        "its 'link' file says the same as that of layer " + quoted(claim->second.str());
-    other.link.clear();
+    Found* loser = &found;
+    if (l_names(found)) std::swap(loser, claim->second);
+    loser->link_damage =
+        "its 'link' file says the same as that of layer " + quoted(claim->second->id.str());
+    loser->link.clear();
   }
 
-  void find_lost_link(const LayerId& id, Found& found) {
+  // Whether l/<its link> leads to it.
+  bool l_names(const Found& found) const {
+    const auto target = targets_.find(found.link);
+    return target != targets_.end() && target->second == layout::link_target(found.id);
+  }
+
+  void find_lost_link(Found& found) {
     if (!found.link.empty() || !found.damage.empty()) return;
-    std::vector<std::string> candidates = links_to(id);
+    std::vector<std::string> candidates = links_to(found.id);
     if (candidates.size() > 1) {
       // If no layer means any of them, each is as good.
       const auto meant = [&](const std::string& link) { return mentions().contains(link); };
@@ -164,12 +173,12 @@ class Surveyor {
       return;
     }
     found.link = candidates.front();
-    by_link_.emplace(found.link, id);
-    note(Gravity::Damage, id.str(), "the file is missing or damaged",
+    by_link_.emplace(found.link, &found);
+    note(Gravity::Damage, found.id.str(), "the file is missing or damaged",
          {.kind = Repair::Kind::WriteFile,
-          .path = layout::in_layer(id, layout::kLink),
+          .path = layout::in_layer(found.id, layout::kLink),
           .content = found.link,
-          .done = "restored the 'link' file of layer " + quoted(id.str())});
+          .done = "restored the 'link' file of layer " + quoted(found.id.str())});
   }
 
   // In l/, of the names that no layer has.
@@ -184,6 +193,7 @@ class Surveyor {
     for (auto at = begin; at != end; ++at) {
       if (!by_link_.contains(at->second)) links.push_back(at->second);
     }
+    std::ranges::sort(links);
     return links;
   }
 
@@ -203,12 +213,12 @@ class Surveyor {
     }
   }
 
-  void find_lost_parent(const LayerId& id, Found& found) {
+  void find_lost_parent(Found& found) {
     if (!found.is_torn || !found.lowers.empty() || !found.damage.empty()) return;
     std::set<std::string> candidates = parents_by_children(found.link);
     // An engine makes <id>-init for nothing but to put <id> on it.
-    if (const auto init = found_.find(init_of(id)); candidates.empty() && init != found_.end()) {
-      candidates.insert(init->second.link);
+    if (const Found* init = find(init_of(found.id)); candidates.empty() && init != nullptr) {
+      candidates.insert(init->link);
     }
     const std::string parent = candidates.size() == 1 ? *candidates.begin() : std::string();
     if (!parent.empty()) {
@@ -230,6 +240,11 @@ class Surveyor {
     return "its 'lower' file is damaged";
   }
 
+  const Found* find(const LayerId& id) const {
+    const auto at = std::ranges::lower_bound(found_, id, {}, &Found::id);
+    return at != found_.end() && at->id == id ? &*at : nullptr;
+  }
+
   static LayerId init_of(const LayerId& id) {
     constexpr std::string_view kInit = "-init";
     if (id.str().size() + kInit.size() > LayerId::kMaxLength) return id;
@@ -246,7 +261,7 @@ class Surveyor {
   const std::map<std::string, std::set<std::string>>& mentions() {
     if (mentions_) return *mentions_;
     mentions_.emplace();
-    for (const auto& [id, found] : found_) {
+    for (const Found& found : found_) {
       if (!found.contents.lower) continue;
       const auto links = layout::parse_torn_lower(*found.contents.lower);
       if (layout::format_lower(links) != *found.contents.lower) continue;
@@ -261,41 +276,41 @@ class Surveyor {
 
   // Walks up to the first layer already placed, then places the ones below it on the way back.
   // Iterative: a damaged store may claim any depth. A layer met twice on the way up lies on itself.
-  void place(const LayerId& id) {
-    std::vector<LayerId> path;
+  void place(Found& top) {
+    std::vector<Found*> path;
     std::optional<size_t> parent;
     std::string damage_below;
-    for (std::optional<LayerId> at = id; at;) {
-      if (const auto placed = places_.find(*at); placed != places_.end()) {
-        parent = placed->second;
+    for (Found* at = &top; at != nullptr;) {
+      if (at->place) {
+        parent = at->place;
         break;
       }
-      if (std::find(path.begin(), path.end(), *at) != path.end()) {
+      if (std::ranges::find(path, at) != path.end()) {
         damage_below = "its chain of parents is a circle";
         break;
       }
-      path.push_back(*at);
-      at = parent_of(found_.at(*at), damage_below);
+      path.push_back(at);
+      at = parent_of(*at, damage_below);
     }
     for (auto step = path.rbegin(); step != path.rend(); ++step) {
-      parent = add(*step, parent, damage_below);
+      parent = add(**step, parent, damage_below);
       damage_below.clear();
     }
   }
 
-  // nullopt: none, or none that is there.
-  std::optional<LayerId> parent_of(const Found& found, std::string& damage) const {
-    if (!found.damage.empty() || found.lowers.empty()) return std::nullopt;
+  // Null: none, or none that is there.
+  Found* parent_of(const Found& found, std::string& damage) const {
+    if (!found.damage.empty() || found.lowers.empty()) return nullptr;
     const auto parent = by_link_.find(found.lowers.front());
     if (parent != by_link_.end()) return parent->second;
     damage = "its parent, link " + found.lowers.front() + ", is not there";
-    return std::nullopt;
+    return nullptr;
   }
 
-  size_t add(const LayerId& id, std::optional<size_t> parent, const std::string& damage_below) {
-    Found& found = found_.at(id);
+  size_t add(Found& found, std::optional<size_t> parent, const std::string& damage_below) {
+    const LayerId& id = found.id;
     std::string damage = !found.damage.empty() ? found.damage : damage_below;
-    if (damage.empty() && parent) damage = lie_on(id, found, survey_.layers[*parent]);
+    if (damage.empty() && parent) damage = lie_on(found, survey_.layers[*parent]);
     if (!damage.empty()) {
       survey_.findings.push_back(
           {.gravity = Gravity::Damage, .layer = id.str(), .file = id.str(), .what = damage});
@@ -312,23 +327,26 @@ class Surveyor {
                               .parent = parent,
                               .damage = std::move(damage),
                               .merged = contents.merged});
-    return places_.emplace(id, survey_.layers.size() - 1).first->second;
+    found.place = survey_.layers.size() - 1;
+    return *found.place;
   }
 
   // Completes `lower` if what there is of it is the beginning of what it must be. Returns what is
   // wrong otherwise.
-  std::string lie_on(const LayerId& id, Found& found, const SurveyedLayer& parent) {
+  std::string lie_on(Found& found, const SurveyedLayer& parent) {
     if (!parent.damage.empty()) return "it lies on the damaged layer " + quoted(parent.id.str());
+    if (!is_beginning_of_chain(found.lowers, parent)) {
+      return "its 'lower' file contradicts its parent's";
+    }
+    if (!found.is_torn && found.lowers.size() == parent.record.lowers.size() + 1) return {};
     std::vector<std::string> lowers = {parent.record.link};
     lowers.insert(lowers.end(), parent.record.lowers.begin(), parent.record.lowers.end());
-    if (!starts_with(lowers, found.lowers)) return "its 'lower' file contradicts its parent's";
-    if (!found.is_torn && lowers == found.lowers) return {};
-    note(Gravity::Damage, id.str(), "the file is missing or damaged",
+    note(Gravity::Damage, found.id.str(), "the file is missing or damaged",
          {.kind = Repair::Kind::WriteFile,
-          .path = layout::in_layer(id, layout::kLower),
+          .path = layout::in_layer(found.id, layout::kLower),
           .content = layout::format_lower(lowers),
-          .done = "restored the 'lower' file of layer " + quoted(id.str()) + ", which lies on " +
-                  quoted(parent.id.str())});
+          .done = "restored the 'lower' file of layer " + quoted(found.id.str()) +
+                  ", which lies on " + quoted(parent.id.str())});
     found.lowers = std::move(lowers);
     return {};
   }
@@ -345,7 +363,7 @@ class Surveyor {
       SurveyedLayer& layer = survey_.layers[i];
       if (layer.record.committed) continue;
       // A size counts only while the layer is committed: nobody knows what was written since.
-      if (found_.at(layer.id).contents.has_size) drop_size(layer.id);
+      if (find(layer.id)->contents.has_size) drop_size(layer.id);
       if (!has_children[i]) continue;
       layer.record.committed = true;
       restore_mark(layer.id);
@@ -370,10 +388,10 @@ class Surveyor {
 
   // Files of which nobody has read anything yet.
   void note_unfinished() {
-    for (const auto& [id, found] : found_) {
+    for (const Found& found : found_) {
       for (const std::string& name : found.contents.unfinished) {
-        const std::string path = layout::in_layer(id, name.c_str());
-        note(Gravity::Leftover, id.str(), "a file that was never finished",
+        const std::string path = layout::in_layer(found.id, name.c_str());
+        note(Gravity::Leftover, found.id.str(), "a file that was never finished",
              {.kind = Repair::Kind::Unlink,
               .path = path,
               .content = {},
@@ -386,16 +404,15 @@ class Surveyor {
 
   // Makes l/ say what the layers' own 'link' files say.
   void compare_links() {
-    std::map<std::string, LayerId> wanted = by_link_;
+    std::vector<std::string> strays;
     for (const auto& [name, target] : targets_) {
-      const auto want = wanted.find(name);
-      if (want == wanted.end()) {
-        judge_stray(name, target);
-      } else if (target == layout::link_target(want->second)) {
-        wanted.erase(want);
-      }
+      if (!by_link_.contains(name)) strays.push_back(name);
     }
-    for (const auto& [link, id] : wanted) want_link(link, id);
+    std::ranges::sort(strays);
+    for (const std::string& name : strays) judge_stray(name, targets_.at(name));
+    for (const Found& found : found_) {
+      if (!found.link.empty() && !l_names(found)) want_link(found.link, found.id);
+    }
   }
 
   void judge_stray(const std::string& name, const std::optional<std::string>& target) {
@@ -447,12 +464,11 @@ class Surveyor {
   }
 
   int home_;
-  std::map<LayerId, Found> found_;
-  std::map<std::string, std::optional<std::string>> targets_;  // of the names in l/
-  std::map<std::string, LayerId> by_link_;
+  std::vector<Found> found_;                                             // by id
+  std::unordered_map<std::string, std::optional<std::string>> targets_;  // of the names in l/
+  std::unordered_map<std::string, Found*> by_link_;
   std::multimap<std::string, std::string> links_by_target_;
   std::optional<std::map<std::string, std::set<std::string>>> mentions_;
-  std::map<LayerId, size_t> places_;
   Survey survey_;
 };
 

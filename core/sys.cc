@@ -161,15 +161,23 @@ void write_full(int fd, std::span<const std::byte> bytes) {
 std::optional<std::string> try_read_file(int dirfd, const std::string& path, size_t limit) {
   const UniqueFd fd = try_openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!fd) return std::nullopt;
-  std::string content(limit + 1, '\0');
-  const size_t length = with_context("read " + quoted(path), [&] {
-    return read_full(fd.get(), std::as_writable_bytes(std::span(content.data(), content.size())));
-  });
-  if (length > limit) {
+  // Through a piece on the stack: a string of `limit` bytes would keep them all.
+  std::string content;
+  std::array<char, 4096> piece;
+  size_t length = 0;
+  do {
+    const size_t wanted = std::min(piece.size(), limit + 1 - content.size());
+    length = with_context([&] { return "read " + quoted(path); },
+                          [&] {
+                            return read_full(
+                                fd.get(), std::as_writable_bytes(std::span(piece.data(), wanted)));
+                          });
+    content.append(piece.data(), length);
+  } while (length == piece.size());
+  if (content.size() > limit) {
     throw Error(ErrorKind::Corrupt,
                 quoted(path) + " is longer than " + std::to_string(limit) + " bytes");
   }
-  content.resize(length);
   return content;
 }
 
