@@ -132,7 +132,7 @@ home() {
 
 # The layers on disk. Everything in the home directory is one, except what is named here.
 layers_on_disk() {
-  find "$(home)" -mindepth 1 -maxdepth 1 -not -name l -not -name .overlayd -printf '%f\n' | sort
+  find "$(home)" -mindepth 1 -maxdepth 1 -not -name l -not -name .overlayd -not -name lost+found -printf '%f\n' | sort
 }
 
 # What engines are known never to give back, with any driver: a regular expression over the names of layers.
