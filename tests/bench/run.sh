@@ -6,6 +6,7 @@
 #
 #   tests/bench/run.sh [--fs ext4|xfs] [--rounds N] [FILTER]     default: both, 5 rounds, everything
 #   tests/bench/run.sh --docs                                    writes the last results to docs/
+#   tests/bench/run.sh --build                                   only makes what measures
 #
 # FILTER is a regular expression over the cases of targets.json. The file systems are images in memory
 # (/dev/shm; some 12 GB of it are needed), so that a disk's moods do not count. Every round runs every
@@ -36,8 +37,7 @@ main() {
   if [[ -z ${OVERLAYD_SANDBOX:-} ]]; then
     need_command mkfs.ext4 mkfs.xfs strace
     build_preset release overlayd floor
-    fetch_docker_sources "$ROOT/tests/conformance/graphtest/missing" "$ROOT/tests/conformance/judge/missing"
-    go_among_docker_sources "$HERE/drivers" build -o "$DRIVERS" .
+    build_drivers
   fi
   enter_sandbox "$@"
   trap leave EXIT
@@ -49,12 +49,22 @@ main() {
   python3 "$HERE/report.py" "${results[@]}"
 }
 
+build_drivers() {
+  fetch_docker_sources "$ROOT/tests/conformance/graphtest/missing" "$ROOT/tests/conformance/judge/missing"
+  go_among_docker_sources "$HERE/drivers" build -o "$DRIVERS" .
+}
+
 parse() {
   while (($#)); do
     case $1 in
       --fs) FILESYSTEMS=("${2:?}") && shift ;;
       --rounds) ROUNDS=${2:?} && shift ;;
       --docs) write_docs ;;
+      --build)
+        build_drivers
+        say "ok - the benchmarks can be built"
+        exit
+        ;;
       -*) die "unknown option $1" ;;
       *) FILTER=$1 RESULTS=$ROOT/build/bench/part ;;
     esac

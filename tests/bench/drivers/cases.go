@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/docker/docker/daemon/graphdriver/graphtest"
+
+	"overlayd.test/socketplugin"
 )
 
 // The benchmarks of Docker's own drivers, with which overlay2 was presented in 2016.
@@ -324,7 +326,7 @@ func (l *layers) floorOfChanges(r *results, c *contestant, id, base string) erro
 	}
 	root := filepath.Join(*home, "floor-changes")
 	defer os.RemoveAll(root)
-	driver, err := newDriver(root, "floor", socketGetter{socket: floorSocket})
+	driver, err := newDriver(root, "floor", socketplugin.Getter{Socket: floorSocket})
 	if err != nil {
 		return err
 	}
