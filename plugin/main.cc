@@ -7,6 +7,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/layer_store.h"
@@ -16,6 +17,7 @@
 #include "plugin/log.h"
 #include "plugin/options.h"
 #include "plugin/routes.h"
+#include "plugin/service_manager.h"
 #include "plugin/shutdown.h"
 #include "plugin/state_dir.h"
 #include "plugin/unix_listener.h"
@@ -34,6 +36,15 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// A service manager that has gone away is no reason to fail.
+void tell(std::string_view state, Log& log) {
+  try {
+    tell_service_manager(state);
+  } catch (const Error& error) {
+    log.warning(error.what());
+  }
+}
+
 void serve(const ServeOptions& options, Log& log) {
   StopSignals signals;
   log.info("overlayd " + std::string(version()) + " starting");
@@ -46,9 +57,12 @@ void serve(const ServeOptions& options, Log& log) {
   HttpServer server(
       std::move(listener), [&](const HttpCall& call) { return routes.handle(call); }, log);
   server.start();
-  log.info("ready: listening on " + quoted(options.socket.native()));
+  const std::string ready = "ready: listening on " + quoted(options.socket.native());
+  log.info(ready);
+  tell("READY=1\nSTATUS=" + ready, log);
   const int signal = signals.wait();
   log.info("stopping on signal " + std::to_string(signal));
+  tell("STOPPING=1", log);
   server.stop();
   log.info("stopped; mounts stay as they are");
 }
