@@ -7,10 +7,10 @@
 
 namespace overlayd {
 
-void make_directories(const std::filesystem::path& path) {
+void make_directories(const std::filesystem::path& path, mode_t mode) {
   if (path.empty() || std::filesystem::is_directory(path)) return;
-  make_directories(path.parent_path());
-  sys::mkdirat(AT_FDCWD, path, 0755);
+  make_directories(path.parent_path(), mode);
+  sys::mkdirat(AT_FDCWD, path, mode);
 }
 
 }  // namespace overlayd

@@ -18,7 +18,7 @@ constexpr const char* kInitTemporary = "init.json.new";
 constexpr size_t kMaxInit = 1024 * 1024;  // as large as a request may be
 
 UniqueFd open_or_make(const std::filesystem::path& path) {
-  make_directories(path.parent_path());
+  make_directories(path.parent_path(), 0755);
   sys::mkdirat(AT_FDCWD, path, 0700);
   return sys::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
 }

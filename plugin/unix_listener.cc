@@ -42,7 +42,8 @@ const sockaddr* generic(const sockaddr_un& address) {
 
 std::filesystem::path directory_of(const std::filesystem::path& path) {
   const auto parent = std::filesystem::absolute(path).parent_path();
-  make_directories(parent);
+  // The engine gives its own /run/docker this mode, and takes one that is there as it is.
+  make_directories(parent, 0700);
   return parent;
 }
 

@@ -20,9 +20,9 @@ class UnixListener {
   /// How many clients may wait to be accepted; the kernel caps it at net.core.somaxconn.
   static constexpr int kBacklog = 512;
 
-  /// Makes the directory if it is missing, then puts a socket of mode 0600 at `path` in one step,
-  /// over whatever a dead process left there. Throws Error(Busy) when another process answers at
-  /// `path`, InvalidArgument when something that is no socket is in the way.
+  /// Makes the directory (0700) if it is missing, then puts a socket of mode 0600 at `path` in one
+  /// step, over whatever a dead process left there. Throws Error(Busy) when another process answers
+  /// at `path`, InvalidArgument when something that is no socket is in the way.
   explicit UnixListener(const std::filesystem::path& path);
   UnixListener(const UnixListener&) = delete;
   UnixListener& operator=(const UnixListener&) = delete;

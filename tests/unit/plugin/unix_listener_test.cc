@@ -36,6 +36,8 @@ TEST_SUITE("unix_listener") {
     struct stat found {};
     REQUIRE(::stat((scratch / "run/plugin.sock").c_str(), &found) == 0);
     CHECK((found.st_mode & 07777) == 0600);
+    REQUIRE(::stat((scratch / "run").c_str(), &found) == 0);
+    CHECK((found.st_mode & 07777) == 0700);
     CHECK(entries_of(scratch / "run") == 1);
   }
 
