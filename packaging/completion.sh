@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What bash offers behind "overlayd".
+
+_overlayd() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} offered=""
+  case $before in
+    overlayd) offered='serve check --help --version' ;;
+    --log-level) offered='debug info warning error off' ;;
+    --mount-api) offered='auto layer-fds layer-names classic' ;;
+    --durability) offered='strict syncfs none' ;;
+    --socket) compopt -o default ;;
+    --state-dir | --layerdb) compopt -o dirnames ;;
+    *)
+      case ${COMP_WORDS[1]} in
+        serve) offered='--help --socket --state-dir --log-level --mount-api --durability' ;;
+        check)
+          offered='--help --repair --content --layerdb --json'
+          [[ $word == -* ]] || compopt -o dirnames
+          ;;
+      esac
+      ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$offered" -- "$word")
+}
+
+complete -F _overlayd overlayd
