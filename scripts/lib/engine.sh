@@ -4,14 +4,14 @@
 # overlayd and a scratch Docker engine on top of it, inside the sandbox. Sourced after sandbox.sh.
 #
 # ENGINE          the engine's version: 20.10 (the default) is Debian 12's, of this machine, 26.1 is Debian
-#                 13's, in a system of its own (debian13.sh)
+#                 13's, in a system of its own (debian.sh)
 # STORAGE_DRIVER  what the engine stores with; "overlayd" (the default), any other name is one of the
 #                 engine's own drivers and serves as the judge of a test
 # WAY             how the engine gets overlayd: "legacy" (the default) starts it first, with a socket where
 #                 engines look for plugins; "managed" has the engine run it, from scripts/build-plugin's bundle
 # OVERLAYD        the binary
 
-source "$(dirname "${BASH_SOURCE[0]}")/debian13.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
 
 ENGINE=${ENGINE:-20.10}
 STORAGE_DRIVER=${STORAGE_DRIVER:-overlayd}
