@@ -16,9 +16,9 @@
 #include "core/error.h"
 #include "plugin/driver.h"
 #include "plugin/routes.h"
+#include "tests/support/raw_client.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/plugin/fake_store.h"
-#include "tests/unit/plugin/raw_client.h"
 
 namespace overlayd {
 namespace {

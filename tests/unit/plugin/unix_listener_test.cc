@@ -9,8 +9,8 @@
 #include <doctest/doctest.h>
 
 #include "core/error.h"
+#include "tests/support/raw_client.h"
 #include "tests/support/temp_dir.h"
-#include "tests/unit/plugin/raw_client.h"
 
 namespace overlayd {
 namespace {

@@ -25,6 +25,8 @@ class RawClient {
   std::string read_to_end();
   /// The bytes up to and including `mark`, or to the end of the connection.
   std::string read_past(const std::string& mark);
+  /// So many bytes; fewer at the end of the connection.
+  std::string read_exactly(size_t count);
 
  private:
   bool receive();

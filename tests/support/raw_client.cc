@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/unit/plugin/raw_client.h"
+#include "tests/support/raw_client.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -55,12 +55,15 @@ std::string RawClient::read_reply() {
   const std::string name = "Content-Length: ";
   const size_t field = head.find(name);
   if (field == std::string::npos) return head;
-  const size_t length = std::stoul(head.substr(field + name.size()));
-  while (pending_.size() < length && receive()) {
+  return head + read_exactly(std::stoul(head.substr(field + name.size())));
+}
+
+std::string RawClient::read_exactly(size_t count) {
+  while (pending_.size() < count && receive()) {
   }
-  std::string body = pending_.substr(0, length);
-  pending_.erase(0, body.size());
-  return head + body;
+  std::string bytes = pending_.substr(0, count);
+  pending_.erase(0, bytes.size());
+  return bytes;
 }
 
 std::string RawClient::read_to_end() {
