@@ -10,7 +10,7 @@ namespace overlayd {
 /// Takes it, for as long as the descriptor is open. Error(Busy) when another process has it.
 UniqueFd lock_store(int home);
 
-/// Whether some process has it now. Changes nothing.
+/// Whether some process has it now. Changes nothing, and keeps nobody from taking it.
 bool is_store_served(int home);
 
 }  // namespace overlayd

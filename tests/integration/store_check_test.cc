@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "core/layout.h"
+#include "core/store_lock.h"
 #include "core/sys.h"
 #include "plugin/check_command.h"
 #include "tests/integration/overlay_fixture.h"
@@ -255,6 +256,32 @@ TEST_SUITE("store_check") {
     stop = true;
     engine.join();
     CHECK(damages == 0);
+    remove_everything();
+  }
+
+  TEST_CASE_FIXTURE(CheckSandbox,
+                    "looking keeps no server from starting, and is not taken for one") {
+    std::atomic<bool> stop = false;
+    std::atomic<size_t> mistakes = 0;
+    const auto look = [&] {
+      const UniqueFd dir = home();
+      while (!stop) mistakes += is_store_served(dir.get()) ? 1 : 0;
+    };
+    std::thread one(look), other(look);
+    for (int i = 0; i < 10'000; ++i) mistakes += is_store_served(home().get()) ? 1 : 0;
+    stop = true;
+    one.join();
+    other.join();
+    CHECK(mistakes == 0);
+    stop = false;
+    std::thread third(look);
+    for (int i = 0; i < 50; ++i) {
+      CHECK(error_of([&] { open(); }).empty());
+      close();
+    }
+    stop = true;
+    third.join();
+    open();
     remove_everything();
   }
 
