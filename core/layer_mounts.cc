@@ -7,10 +7,11 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/layer_overlay.h"
 #include "core/layout.h"
 #include "core/mount.h"
-#include "core/mountinfo.h"
 #include "core/scope_exit.h"
+#include "core/store_mounts.h"
 #include "core/sys.h"
 
 namespace overlayd {
@@ -28,17 +29,12 @@ LayerMounts::LayerMounts(std::filesystem::path home, int home_fd,
 
 void LayerMounts::adopt(const LayerTable& table) {
   const auto recorded = ledger_.load();
-  // The mount table shows resolved paths; the home we were given may go through symlinks.
-  const std::string prefix = sys::readlinkat(AT_FDCWD, sys::fd_path(home_)) + "/";
-  for (const MountEntry& entry : read_mountinfo()) {
-    if (!entry.mount_point.starts_with(prefix)) continue;
-    const std::filesystem::path below = entry.mount_point.substr(prefix.size());
-    const std::string name = below.parent_path().string();
-    const std::shared_ptr<Layer> layer =
-        below.filename() == layout::kMerged ? table.find(name) : nullptr;
+  for (const StoreMount& mount : mounts_in_store(home_)) {
+    const std::shared_ptr<Layer> layer = table.find(mount.layer);
     if (!layer) {
       observer_.note(NoteLevel::Warning, "a mount that is no layer's lies in the store, on " +
-                                             quoted(entry.mount_point) + "; it is left alone");
+                                             quoted(mount.entry.mount_point) +
+                                             "; it is left alone");
       continue;
     }
     layer->mounted = true;
@@ -131,19 +127,11 @@ void LayerMounts::wait_for_unmounts(const Layer& layer) {
   });
 }
 
-OverlaySpec LayerMounts::overlay_spec(const Layer& layer, const std::string& mount_label) const {
-  OverlaySpec spec;
+OverlaySpec LayerMounts::overlay_spec(const Layer& layer, const std::string& mount_label) {
+  const std::vector<std::string> lowers =
+      layer.parent ? layer.parent->links() : std::vector<std::string>();
+  OverlaySpec spec = overlay_of(layer.id, layer.committed, lowers);
   spec.mount_label = mount_label;
-  const OverlayLayer content{.path = layout::in_layer(layer.id, layout::kDiff), .fd = -1};
-  if (layer.committed) {
-    spec.lowers.push_back(content);
-  } else {
-    spec.upper = content;
-    spec.work = OverlayLayer{.path = layout::in_layer(layer.id, layout::kWork), .fd = -1};
-  }
-  for (const Layer* below = layer.parent.get(); below != nullptr; below = below->parent.get()) {
-    spec.lowers.push_back({.path = layout::link_path(below->link), .fd = -1});
-  }
   return spec;
 }
 
