@@ -13,10 +13,17 @@
 #pragma once
 
 #include <filesystem>
-#include <set>
+#include <map>
 #include <string>
 
 namespace overlayd {
+
+/// What an engine has made a layer for.
+struct EngineUser {
+  enum class Kind { Image, Container, Init };
+  Kind kind;
+  std::string name;  ///< an image layer's chain id, "sha256:…", or the id of the container
+};
 
 class EngineLayers {
  public:
@@ -25,10 +32,14 @@ class EngineLayers {
 
   /// Whether the engine knows the layer. BuildKit's file is searched for its id, whatever that
   /// stands for there: a layer that is known too long is the smaller error.
-  bool knows(const std::string& id) const;
+  bool knows(const std::string& id) const { return user(id) != nullptr || is_cached(id); }
+
+  /// Null when it is known only from BuildKit's file, or not at all.
+  const EngineUser* user(const std::string& id) const;
+  bool is_cached(const std::string& id) const;
 
  private:
-  std::set<std::string> ids_;
+  std::map<std::string, EngineUser> users_;  // by layer
   std::string snapshots_;
 };
 

@@ -89,7 +89,9 @@ size_t printable_length(std::string_view text) {
   return length == 2 && first == 0xc2 && byte(1) < 0xa0 ? 0 : length;  // C1 controls
 }
 
-std::string escaped(std::string_view text) {
+}  // namespace
+
+std::string printable(std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out;
   for (size_t i = 0; i < text.size();) {
@@ -104,14 +106,12 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-}  // namespace
-
 std::string quoted(std::string_view text) {
   // A path of PATH_MAX would drown the rest of a message; both ends of a name tell most.
   constexpr size_t kHalf = 160;
-  if (text.size() <= 2 * kHalf) return "'" + escaped(text) + "'";
-  return "'" + escaped(text.substr(0, kHalf)) + "…" + escaped(text.substr(text.size() - kHalf)) +
-         "'";
+  if (text.size() <= 2 * kHalf) return "'" + printable(text) + "'";
+  return "'" + printable(text.substr(0, kHalf)) + "…" +
+         printable(text.substr(text.size() - kHalf)) + "'";
 }
 
 namespace detail {

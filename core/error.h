@@ -72,6 +72,9 @@ decltype(auto) with_context(const std::string& context, F&& work);
 template <std::invocable Context, std::invocable F>
 decltype(auto) with_context(Context&& context, F&& work);
 
+/// `text` with control characters and non-UTF-8 bytes shown as \xNN, for terminals and tables.
+std::string printable(std::string_view text);
+
 /// 'text' in single quotes, control characters and non-UTF-8 bytes shown as \xNN, so that a hostile
 /// name cannot forge a log line. Long text is cut in the middle.
 std::string quoted(std::string_view text);

@@ -24,19 +24,11 @@ unsigned parse_count(const std::string& text) {
   return error == std::errc() && text.size() == kRecordSize ? count : 1;
 }
 
-}  // namespace
-
-MountLedger::MountLedger(const std::filesystem::path& state_dir) {
-  const UniqueFd state = sys::open_path_dir(AT_FDCWD, state_dir.string());
-  sys::mkdirat(state.get(), kDirectory, 0700);
-  directory_ = sys::open_path_dir(state.get(), kDirectory);
-}
-
-std::map<LayerId, unsigned> MountLedger::load() const {
+std::map<LayerId, unsigned> load_from(int directory) {
   std::map<LayerId, unsigned> counts;
-  for (const sys::DirEntry& entry : sys::list_directory(directory_.get())) {
+  for (const sys::DirEntry& entry : sys::list_directory(directory)) {
     try {
-      const auto text = sys::try_read_file(directory_.get(), entry.name, kRecordSize);
+      const auto text = sys::try_read_file(directory, entry.name, kRecordSize);
       if (text) counts.emplace(LayerId::parse(entry.name), parse_count(*text));
     } catch (const SysError& error) {
       // Forgetting a holder takes a container's root away.
@@ -47,6 +39,22 @@ std::map<LayerId, unsigned> MountLedger::load() const {
   }
   return counts;
 }
+
+}  // namespace
+
+std::map<LayerId, unsigned> read_mount_ledger(const std::filesystem::path& state_dir) {
+  const UniqueFd state = sys::open_path_dir(AT_FDCWD, state_dir.string());
+  const UniqueFd directory = sys::try_openat(state.get(), kDirectory, O_PATH | O_DIRECTORY);
+  return directory ? load_from(directory.get()) : std::map<LayerId, unsigned>();
+}
+
+MountLedger::MountLedger(const std::filesystem::path& state_dir) {
+  const UniqueFd state = sys::open_path_dir(AT_FDCWD, state_dir.string());
+  sys::mkdirat(state.get(), kDirectory, 0700);
+  directory_ = sys::open_path_dir(state.get(), kDirectory);
+}
+
+std::map<LayerId, unsigned> MountLedger::load() const { return load_from(directory_.get()); }
 
 void MountLedger::record(const LayerId& id, unsigned holders) {
   with_context("record the mounts of layer " + quoted(id.str()), [&] {

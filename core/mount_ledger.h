@@ -19,11 +19,15 @@
 
 namespace overlayd {
 
+/// What is recorded in `state_dir`; nothing where nothing ever was. Only reads, so it may be asked
+/// beside the process that keeps the ledger. A record cut short by a kill counts as one holder.
+std::map<LayerId, unsigned> read_mount_ledger(const std::filesystem::path& state_dir);
+
 class MountLedger {
  public:
   explicit MountLedger(const std::filesystem::path& state_dir);
 
-  /// What is recorded. A record cut short by a kill counts as one holder.
+  /// As read_mount_ledger().
   std::map<LayerId, unsigned> load() const;
 
   void record(const LayerId& id, unsigned holders);

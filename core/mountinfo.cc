@@ -104,8 +104,8 @@ std::vector<MountEntry> parse_mountinfo(std::string_view text) {
   return entries;
 }
 
-std::vector<MountEntry> read_mountinfo() {
-  const UniqueFd fd = sys::openat(AT_FDCWD, "/proc/self/mountinfo", O_RDONLY);
+std::vector<MountEntry> read_mountinfo(const std::string& process) {
+  const UniqueFd fd = sys::openat(AT_FDCWD, process + "/mountinfo", O_RDONLY);
   std::string text;
   // One open file and one position: the kernel walks its list with a cursor, so that nothing is
   // seen twice. Files of proc(5) report no size.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The kernel's mount table as values. parse_mountinfo is pure; read_mountinfo shows the mount
-// namespace of this process. Format: proc(5), "/proc/pid/mountinfo", and
+// namespace of a process. Format: proc(5), "/proc/pid/mountinfo", and
 // Documentation/filesystems/proc.rst, 3.5. Plain values, free to share between threads.
 #pragma once
 
@@ -32,9 +32,10 @@ struct MountEntry {
 /// on unless it was moved. Throws Error(Corrupt) quoting the first line that is not mountinfo.
 std::vector<MountEntry> parse_mountinfo(std::string_view text);
 
-/// The mount table of the calling process, whatever its size (an overlay of 500 layers has a line
-/// of 30 KiB and more). It is not a snapshot: mounts that come or go meanwhile may be missed or
-/// seen, others are seen once. Throws SysError without /proc.
-std::vector<MountEntry> read_mountinfo();
+/// The mount table of a process (of the calling one), whatever its size (an overlay of 500 layers
+/// has a line of 30 KiB and more). It is not a snapshot: mounts that come or go meanwhile may be
+/// missed or seen, others are seen once. Throws SysError without /proc, or when the process is
+/// gone.
+std::vector<MountEntry> read_mountinfo(const std::string& process = "/proc/self");
 
 }  // namespace overlayd

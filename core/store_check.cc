@@ -13,10 +13,10 @@
 #include "core/content_check.h"
 #include "core/engine_layers.h"
 #include "core/error.h"
-#include "core/layer_diff.h"
 #include "core/layout.h"
-#include "core/mountinfo.h"
 #include "core/store_lock.h"
+#include "core/store_mounts.h"
+#include "core/store_view.h"
 #include "core/sys.h"
 
 namespace overlayd {
@@ -40,10 +40,9 @@ class Sentences final : public Observer {
 class Checker {
  public:
   Checker(const std::filesystem::path& home, const StoreCheckOptions& options)
-      : options_(options), home_(sys::openat(AT_FDCWD, home, O_RDONLY | O_DIRECTORY)) {}
+      : options_(options), home_(open_store(home)) {}
 
   StoreReport run() {
-    refuse_other_directories();
     report_.served = is_store_served(home_.get());
     if (options_.repair) repair();
     look();
@@ -61,13 +60,6 @@ class Checker {
   }
 
  private:
-  // A wrong path must not look like a store without damage.
-  void refuse_other_directories() const {
-    if (sys::try_fstatat(home_.get(), layout::kLinkDirectory)) return;
-    if (!survey_store(home_.get()).layers.empty()) return;
-    throw Error(ErrorKind::NotFound, "there is no store: neither layers nor a directory 'l'");
-  }
-
   void repair() {
     sys::mkdirat(home_.get(), layout::kLinkDirectory, 0700);
     // Where Docker's own driver is at home it goes again.
@@ -82,7 +74,7 @@ class Checker {
   }
 
   void empty(const char* directory) {
-    for (const std::string& name : names_in(directory)) {
+    for (const std::string& name : names_in(home_.get(), directory)) {
       const std::string path = std::string(directory) + "/" + name;
       try {
         sys::remove_tree(home_.get(), path);
@@ -111,16 +103,11 @@ class Checker {
     std::set<std::string> ids;
     for (const SurveyedLayer& layer : survey_.layers) ids.insert(layer.id.str());
     mounted_.clear();
-    // The mount table shows resolved paths.
-    const std::string prefix = sys::readlinkat(AT_FDCWD, sys::fd_path(home_.get())) + "/";
-    for (const MountEntry& entry : read_mountinfo()) {
-      if (!entry.mount_point.starts_with(prefix)) continue;
-      const std::filesystem::path below = entry.mount_point.substr(prefix.size());
-      const std::string id = below.parent_path().string();
-      if (below.filename() == layout::kMerged && ids.contains(id)) {
-        ++mounted_[id];
+    for (const StoreMount& mount : mounts_in_store(home_.get())) {
+      if (ids.contains(mount.layer)) {
+        ++mounted_[mount.layer];
       } else {
-        leftover({}, below.string(), "a mount that is no layer's");
+        leftover({}, mount.below, "a mount that is no layer's");
       }
     }
     judge_mounts();
@@ -146,18 +133,18 @@ class Checker {
                  "an ApplyDiff did not finish, or is under way");
       }
       const std::string merged = layout::in_layer(layer.id, layout::kMerged);
-      if (layer.merged && !mounted_.contains(id) && !names_in(merged).empty()) {
+      if (layer.merged && !mounted_.contains(id) && !names_in(home_.get(), merged).empty()) {
         leftover(id, merged, "holds files, though nothing is mounted there");
       }
     }
   }
 
   void look_at_leftovers() {
-    for (const std::string& name : names_in(layout::kStagingDirectory)) {
+    for (const std::string& name : names_in(home_.get(), layout::kStagingDirectory)) {
       leftover({}, std::string(layout::kStagingDirectory) + "/" + name,
                "a layer that was never finished");
     }
-    for (const std::string& name : names_in(layout::kTrashDirectory)) {
+    for (const std::string& name : names_in(home_.get(), layout::kTrashDirectory)) {
       leftover({}, std::string(layout::kTrashDirectory) + "/" + name,
                "what is left of a removed layer");
     }
@@ -165,16 +152,6 @@ class Checker {
 
   void leftover(const std::string& layer, const std::string& file, const std::string& what) {
     findings_.push_back({.gravity = Gravity::Leftover, .layer = layer, .file = file, .what = what});
-  }
-
-  // Nothing for a directory that is not there.
-  std::vector<std::string> names_in(const std::string& directory) const {
-    std::vector<std::string> names;
-    const UniqueFd fd =
-        sys::try_openat(home_.get(), directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!fd) return names;
-    for (const sys::DirEntry& entry : sys::list_directory(fd.get())) names.push_back(entry.name);
-    return names;
   }
 
   void compare_content() {
@@ -224,27 +201,14 @@ class Checker {
         {.gravity = Gravity::Damage, .layer = id.str(), .file = file, .what = what});
   }
 
-  // Behind each layer's parents in the survey, so one pass from its end marks all that is needed.
   void find_orphans() {
     const EngineLayers engine(*options_.layer_database);
-    std::vector<bool> needed(survey_.layers.size());
-    for (size_t i = survey_.layers.size(); i-- > 0;) {
-      const SurveyedLayer& layer = survey_.layers[i];
-      needed[i] = needed[i] || layer.record.partial || engine.knows(layer.id.str());
-      if (needed[i] && layer.parent) needed[*layer.parent] = true;
-    }
+    const std::vector<bool> needed = needed_layers(survey_, engine);
     for (size_t i = 0; i < survey_.layers.size(); ++i) {
       const LayerId& id = survey_.layers[i].id;
-      if (!needed[i]) report_.orphans.push_back({.id = id, .bytes = size_of(id)});
+      if (needed[i]) continue;
+      report_.orphans.push_back({.id = id, .bytes = content_size(home_.get(), id).value_or(0)});
     }
-  }
-
-  int64_t size_of(const LayerId& id) const {
-    std::vector<UniqueFd> content;
-    content.push_back(sys::try_openat(home_.get(), layout::in_layer(id, layout::kDiff),
-                                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    if (!content.front()) return 0;
-    return measure({.upper = MergedDir(std::move(content)), .parent = std::nullopt});
   }
 
   const StoreCheckOptions& options_;
