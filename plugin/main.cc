@@ -14,12 +14,14 @@
 #include "plugin/check_command.h"
 #include "plugin/driver.h"
 #include "plugin/http_server.h"
+#include "plugin/inspect_command.h"
 #include "plugin/log.h"
 #include "plugin/options.h"
 #include "plugin/routes.h"
 #include "plugin/service_manager.h"
 #include "plugin/shutdown.h"
 #include "plugin/state_dir.h"
+#include "plugin/terminal.h"
 #include "plugin/unix_listener.h"
 #include "plugin/version.h"
 
@@ -76,6 +78,10 @@ int main(int argc, char** argv) {
   const CommandLine command = parse_command_line(argc, argv, std::cout, std::cerr);
   if (command.check) {
     return run_check(*command.check, std::cout, std::cerr, ::isatty(STDERR_FILENO) == 1);
+  }
+  if (command.inspect) {
+    return run_inspect(*command.inspect, std::cout, std::cerr, look_at_terminal(STDOUT_FILENO),
+                       ::isatty(STDERR_FILENO) == 1);
   }
   if (!command.serve) return command.exit_code;
   raise_descriptor_limit();

@@ -62,6 +62,67 @@ void add_check(CLI::App& app, CheckOptions& options) {
   check->add_flag("--json", options.json, "Print JSON");
 }
 
+struct InspectCommand {
+  InspectOptions::Command command;
+  const char *name, *description, *footer;
+};
+
+constexpr InspectCommand kInspectCommands[] = {
+    {InspectOptions::Command::List, "ls", "List the layers of a store",
+     "Examples:\n"
+     "  overlayd ls /var/lib/docker/overlay2\n"
+     "  overlayd ls --mounted --full /var/lib/docker/overlay2\n"
+     "  overlayd ls --json /var/lib/docker/overlay2 | jq -r '.[] | select(.size > 1e9) | .id'"},
+    {InspectOptions::Command::Tree, "tree", "Draw which layer lies on which",
+     "Examples:\n"
+     "  overlayd tree /var/lib/docker/overlay2\n"
+     "  overlayd tree --size --state-dir /var/lib/overlayd /var/lib/docker/overlayd"},
+    {InspectOptions::Command::Show, "show", "Tell all that is known of a layer",
+     "Examples:\n"
+     "  overlayd show /var/lib/docker/overlay2 9f3c1a\n"
+     "  overlayd show --json /var/lib/docker/overlay2 9f3c1a-init | jq -r .mount_command"},
+    {InspectOptions::Command::Usage, "du", "Measure what each layer takes of the disk",
+     "Examples:\n"
+     "  overlayd du /var/lib/docker/overlay2\n"
+     "  overlayd du --json /var/lib/docker/overlay2 | jq .total.bytes"},
+    {InspectOptions::Command::Status, "status", "Sum a store up",
+     "Exit status: 0 no damage, 1 damage, 2 could not look\n\n"
+     "Example:\n"
+     "  overlayd status /var/lib/docker/overlay2"},
+};
+
+void add_choices(CLI::App& command, InspectOptions& options) {
+  command.add_flag("--mounted", options.mounted, "Only layers that are mounted");
+  command.add_flag("--unfinished", options.unfinished,
+                   "Only those that an ApplyDiff has not filled");
+  command.add_flag("--orphans", options.orphans, "Only those that the engine does not know");
+}
+
+void add_inspect(CLI::App& app, const InspectCommand& inspect, InspectOptions& options) {
+  using Command = InspectOptions::Command;
+  CLI::App* command = app.add_subcommand(inspect.name, inspect.description);
+  command->footer(inspect.footer);
+  command->parse_complete_callback([&options, &inspect] { options.command = inspect.command; });
+  command->add_option("HOME", options.home, "Directory with the layers")->required();
+  if (inspect.command == Command::Show) {
+    command->add_option("ID", options.layer, "The layer, or the beginning of its id")->required();
+  }
+  if (inspect.command == Command::List) add_choices(*command, options);
+  command->add_flag("--json", options.json, "Print JSON");
+  if (inspect.command == Command::Status) return;
+  command->add_flag("--full", options.full, "Do not shorten ids on a terminal");
+  command
+      ->add_option("--layerdb", options.view.layer_database,
+                   "Layer database of an engine, if it is not where it belongs to HOME")
+      ->type_name("DIR");
+  if (inspect.command == Command::Usage) return;
+  command
+      ->add_option("--state-dir", options.view.state_dir,
+                   "State directory of overlayd: tell how often layers are held")
+      ->type_name("DIR");
+  command->add_flag("--size", options.view.measure, "Measure the sizes that are not recorded");
+}
+
 ServeOptions cooked(const RawOptions& raw) {
   return {.socket = std::filesystem::absolute(raw.socket),
           .state_dir = std::filesystem::absolute(raw.state_dir),
@@ -82,15 +143,22 @@ CommandLine parse_command_line(int argc, const char* const* argv, std::ostream& 
   add_serve(app, raw);
   CheckOptions check;
   add_check(app, check);
+  InspectOptions inspect;
+  for (const InspectCommand& command : kInspectCommands) add_inspect(app, command, inspect);
+  CommandLine line;
   try {
     app.parse(argc, argv);
-    if (app.got_subcommand("check")) {
-      return {.serve = std::nullopt, .check = std::move(check), .exit_code = 0};
+    if (app.got_subcommand("serve")) {
+      line.serve = cooked(raw);
+    } else if (app.got_subcommand("check")) {
+      line.check = std::move(check);
+    } else {
+      line.inspect = std::move(inspect);
     }
-    return {.serve = cooked(raw), .check = std::nullopt, .exit_code = 0};
   } catch (const CLI::ParseError& error) {
-    return {.serve = std::nullopt, .check = std::nullopt, .exit_code = app.exit(error, out, err)};
+    line.exit_code = app.exit(error, out, err);
   }
+  return line;
 }
 
 }  // namespace overlayd

@@ -6,10 +6,12 @@
 #include <filesystem>
 #include <iosfwd>
 #include <optional>
+#include <string>
 
 #include "core/durability.h"
 #include "core/mount_method.h"
 #include "core/store_check.h"
+#include "core/store_view.h"
 #include "plugin/log.h"
 
 namespace overlayd {
@@ -28,10 +30,23 @@ struct CheckOptions {
   bool json = false;
 };
 
+/// Looking into a store.
+struct InspectOptions {
+  enum class Command { List, Tree, Show, Usage, Status };
+  Command command = Command::List;
+  std::filesystem::path home = {};
+  std::string layer = {};  ///< to show; may be the beginning of its id
+  StoreViewOptions view = {};
+  bool mounted = false, unfinished = false, orphans = false;  ///< to list only those
+  bool full = false;                                          ///< ids in full length
+  bool json = false;
+};
+
 /// At most one of the commands; none: there is nothing to do but exit.
 struct CommandLine {
   std::optional<ServeOptions> serve;
   std::optional<CheckOptions> check;
+  std::optional<InspectOptions> inspect;
   int exit_code = 0;
 };
 

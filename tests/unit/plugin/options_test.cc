@@ -86,6 +86,32 @@ TEST_SUITE("options") {
     CHECK(full.command.check->json);
   }
 
+  TEST_CASE("each command that looks into a store takes its home and what it needs") {
+    using Command = InspectOptions::Command;
+    const Outcome list = parse({"ls", "--mounted", "--layerdb", "/db", "--json", "/home"});
+    REQUIRE(list.command.inspect);
+    CHECK(!list.command.check);
+    CHECK(list.command.inspect->command == Command::List);
+    CHECK(list.command.inspect->home == "/home");
+    CHECK(list.command.inspect->mounted);
+    CHECK(!list.command.inspect->unfinished);
+    CHECK(list.command.inspect->view.layer_database == "/db");
+    CHECK(list.command.inspect->json);
+    const Outcome tree = parse({"tree", "--size", "--state-dir", "/state", "/home"});
+    REQUIRE(tree.command.inspect);
+    CHECK(tree.command.inspect->command == Command::Tree);
+    CHECK(tree.command.inspect->view.measure);
+    CHECK(tree.command.inspect->view.state_dir == "/state");
+    const Outcome show = parse({"show", "/home", "abc", "--full"});
+    REQUIRE(show.command.inspect);
+    CHECK(show.command.inspect->command == Command::Show);
+    CHECK(show.command.inspect->layer == "abc");
+    CHECK(show.command.inspect->full);
+    CHECK(parse({"du", "/home"}).command.inspect->command == Command::Usage);
+    CHECK(parse({"status", "/home"}).command.inspect->command == Command::Status);
+    CHECK(parse({"status", "--help"}).out.find("Example") != std::string::npos);
+  }
+
   TEST_CASE("wrong use is explained and fails") {
     const std::vector<std::vector<const char*>> lines{
         {},
@@ -97,11 +123,15 @@ TEST_SUITE("options") {
         {"serve", "--socket", "/x", "--state-dir", "/y", "surplus"},
         {"check"},
         {"check", "/home", "surplus"},
+        {"ls"},
+        {"show", "/home"},
+        {"status", "--size", "/home"},
     };
     for (const auto& line : lines) {
       const Outcome outcome = parse(line);
       CHECK_FALSE(outcome.command.serve);
       CHECK_FALSE(outcome.command.check);
+      CHECK_FALSE(outcome.command.inspect);
       CHECK(outcome.command.exit_code != 0);
       CHECK_FALSE(outcome.err.empty());
     }
