@@ -6,7 +6,7 @@
 _overlayd() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} offered=""
   case $before in
-    overlayd) offered='serve check --help --version' ;;
+    overlayd) offered='serve check ls tree show du status --help --version' ;;
     --log-level) offered='debug info warning error off' ;;
     --mount-api) offered='auto layer-fds layer-names classic' ;;
     --durability) offered='strict syncfs none' ;;
@@ -17,6 +17,13 @@ _overlayd() {
         serve) offered='--help --socket --state-dir --log-level --mount-api --durability' ;;
         check)
           offered='--help --repair --content --layerdb --json'
+          [[ $word == -* ]] || compopt -o dirnames
+          ;;
+        ls | tree | show | du | status)
+          offered='--help --json'
+          [[ ${COMP_WORDS[1]} == status ]] || offered+=' --full --layerdb'
+          [[ ${COMP_WORDS[1]} == @(du|status) ]] || offered+=' --size --state-dir'
+          [[ ${COMP_WORDS[1]} != ls ]] || offered+=' --mounted --unfinished --orphans'
           [[ $word == -* ]] || compopt -o dirnames
           ;;
       esac
