@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <utility>
 
 #include "core/error.h"
@@ -25,6 +26,12 @@ void write_range(int file, unsigned flags) {
 void sync_file_system(int fd) {
   if (sys::retry_eintr([&] { return ::syncfs(fd); }) != 0) {
     throw_errno([] { return "sync the file system"; });
+  }
+}
+
+void sync_directory(int fd) {
+  if (sys::retry_eintr([&] { return ::fsync(fd); }) != 0) {
+    throw_errno([] { return "sync a directory"; });
   }
 }
 
@@ -77,18 +84,22 @@ void Commit::finish_writing(int file) {
               SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
+template <typename Sync>
+void Commit::timed(const Sync& sync) const {
+  const auto begin = std::chrono::steady_clock::now();
+  sync();
+  if (observer_ != nullptr) observer_->committed(std::chrono::steady_clock::now() - begin);
+}
+
 void Commit::before_showing(int directory) const {
-  if (method_ == CommitMethod::Syncfs) sync_file_system(directory);
+  if (method_ == CommitMethod::Syncfs) timed([&] { sync_file_system(directory); });
 }
 
 void Commit::operator()(int directory) const {
   switch (method_) {
     case CommitMethod::None: return;
-    case CommitMethod::Syncfs: sync_file_system(directory); return;
-    case CommitMethod::Targeted:
-      if (sys::retry_eintr([&] { return ::fsync(directory); }) != 0) {
-        throw_errno([] { return "sync a directory"; });
-      }
+    case CommitMethod::Syncfs: return timed([&] { sync_file_system(directory); });
+    case CommitMethod::Targeted: return timed([&] { sync_directory(directory); });
   }
 }
 

@@ -18,6 +18,7 @@
 #include <string>
 
 #include "core/durability.h"
+#include "core/observer.h"
 
 namespace overlayd {
 
@@ -33,7 +34,9 @@ CommitChoice choose_commit_method(Durability durability, int fd);
 /// A plain value; any thread.
 class Commit {
  public:
-  explicit Commit(CommitMethod method = CommitMethod::None) : method_(method) {}
+  /// `observer`, if there is one, must outlive this and hears of every wait for the disk.
+  explicit Commit(CommitMethod method = CommitMethod::None, Observer* observer = nullptr)
+      : method_(method), observer_(observer) {}
   CommitMethod method() const { return method_; }
 
   /// True when a commit needs the data of files to be written before.
@@ -56,7 +59,11 @@ class Commit {
   void operator()(int directory) const;
 
  private:
+  template <typename Sync>
+  void timed(const Sync& sync) const;
+
   CommitMethod method_;
+  Observer* observer_;
 };
 
 }  // namespace overlayd

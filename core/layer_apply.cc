@@ -58,8 +58,10 @@ class Extractor {
     if (digests) digests_.emplace(std::move(digests));
   }
 
-  int64_t run() {
+  Applied run() {
+    uint64_t entries = 0;
     while (const auto entry = tar_.next()) {
+      ++entries;
       const auto where = [&] {
         return "entry " + quoted(entry->name) + " at offset " +
                std::to_string(tar_.header_offset());
@@ -71,7 +73,7 @@ class Extractor {
     replaced_ = replaced_ || directory_.has_removed();
     if (digests_) finish_digests();
     write_back_.finish();
-    return replaced_ ? recount() : size_;
+    return {.size = replaced_ ? recount() : size_, .entries = entries};
   }
 
  private:
@@ -481,7 +483,7 @@ class Extractor {
 
 }  // namespace
 
-int64_t apply_layer_tar(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower,
+Applied apply_layer_tar(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower,
                         Commit commit, UniqueFd digests) {
   return Extractor(root, maps, source, std::move(open_lower), commit, std::move(digests)).run();
 }

@@ -16,16 +16,20 @@
 
 namespace overlayd {
 
+struct Applied {
+  int64_t size = 0;      ///< bytes in everything but directories, each inode once
+  uint64_t entries = 0;  ///< members of the tar
+};
+
 /// Extracts the tar in `source` into the directory `root`, which nobody else touches meanwhile, and
-/// reads `source` to its clean end. Returns the bytes in everything but directories, each inode
-/// once. What it has made is recorded in the empty file `digests`, if there is one, as
-/// core/layer_digests.h says. What `commit` must have of the files' data is on the disk then. The
-/// calling thread's umask must be 0, as core/confinement.h has it.
+/// reads `source` to its clean end. What it has made is recorded in the empty file `digests`, if
+/// there is one, as core/layer_digests.h says. What `commit` must have of the files' data is on the
+/// disk then. The calling thread's umask must be 0, as core/confinement.h has it.
 ///
 /// Throws Error naming the entry and its offset in the stream, the directory then holds a part of
 /// the layer: BadArchive for what the tar says, NoSpace, InvalidArgument for an owner outside
 /// `maps`, Unsupported for an xattr that the file system cannot hold, and whatever `source` throws.
-int64_t apply_layer_tar(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower = {},
+Applied apply_layer_tar(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower = {},
                         Commit commit = Commit(), UniqueFd digests = {});
 
 }  // namespace overlayd

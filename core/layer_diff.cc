@@ -83,6 +83,7 @@ class TarExport {
   }
 
   size_t sockets() const { return sockets_; }
+  uint64_t entries() const { return entries_; }
 
  private:
   // Directory before content, names in byte order: Docker's order. `cut_off`: a directory above is
@@ -124,6 +125,7 @@ class TarExport {
   void begin(const TarEntry& entry) {
     check_length(entry.name.size());
     tar_.begin(entry);
+    ++entries_;
   }
 
   // A whiteout that hides nothing is worse than useless: overlayfs lists it in a directory that it
@@ -246,6 +248,7 @@ class TarExport {
   TarWriter tar_;
   std::map<Inode, std::string> links_;
   size_t sockets_ = 0;
+  uint64_t entries_ = 0;
 };
 
 // -------------------------------------------------------------------------------------- changes
@@ -435,6 +438,7 @@ void write_layer_tar(const DiffSource& source, const IdMaps& maps, Observer& obs
   TarExport tar(source, maps, behind);
   tar.run();
   behind.finish();
+  observer.sent(tar.entries());
   if (tar.sockets() > 0) {
     observer.note(NoteLevel::Info,
                   "left " + std::to_string(tar.sockets()) + " sockets out of a diff");

@@ -33,7 +33,8 @@ struct DiffSource {
 };
 
 /// The whole uncompressed tar. Errors name path and reason; the sink then has an incomplete tar.
-/// Sockets are skipped and counted in one note to `observer`.
+/// Sockets are skipped and counted in one note to `observer`, which also hears how many members
+/// were sent.
 void write_layer_tar(const DiffSource& source, const IdMaps& maps, Observer& observer,
                      ByteSink& sink);
 

@@ -91,7 +91,7 @@ class OverlayLayerStore final : public LayerStore {
   int64_t size_on_parent(Layer& layer, const LayerId* parent) const;
   int64_t record_size(Layer& layer, int64_t size) const;
   bool begin_filling(Layer& layer, const LayerId* parent);
-  int64_t fill(const Layer& layer, ByteSource& source, bool record);
+  Applied fill(const Layer& layer, ByteSource& source, bool record);
   void publish_content(const LayerId& id);
   void take_content_back(const LayerId& id) noexcept;
   void finish_filling(Layer& layer, int64_t size);
@@ -166,7 +166,7 @@ void OverlayLayerStore::choose_mount_method() {
 
 void OverlayLayerStore::choose_commit() {
   const CommitChoice choice = choose_commit_method(config_.durability, home_.get());
-  commit_ = Commit(choice.method);
+  commit_ = Commit(choice.method, &observer_);
   observer_.note(NoteLevel::Info, "durability " + std::string(to_string(config_.durability)) +
                                       ": commit method " + std::string(to_string(choice.method)) +
                                       " (" + choice.reason + ")");
@@ -220,11 +220,14 @@ StoreStatus OverlayLayerStore::status() const {
                      .max_lowers = overlay_.max_lowers,
                      .layers = 0,
                      .mounted = 0,
+                     .unfinished = 0,
+                     .trash = trash_->waiting(),
                      .damaged = {}};
   for (const LayerPtr& layer : table_.all()) {
     const Lock lock(layer->mutex);
     ++status.layers;
     if (layer->mounted) ++status.mounted;
+    if (layer->unfinished && !layer->filling) ++status.unfinished;
     if (!layer->damage.empty()) status.damaged.push_back(layer->id.str());
   }
   std::ranges::sort(status.damaged);
@@ -566,19 +569,20 @@ int64_t OverlayLayerStore::apply_diff(const LayerId& id, const LayerId* parent,
   const StreamGuard guard(streams_);
   const bool record = begin_filling(*layer, parent);
   ScopeExit abandon([&] { abandon_filling(*layer); });
-  const int64_t size = with_context("apply " + layer_name(id), [&] {
-    const int64_t filled = fill(*layer, source, record);
+  const Applied applied = with_context("apply " + layer_name(id), [&] {
+    const Applied filled = fill(*layer, source, record);
     publish_content(id);
     return filled;
   });
-  finish_filling(*layer, size);
+  finish_filling(*layer, applied.size);
   abandon.dismiss();
-  return size;
+  observer_.applied(applied.entries);
+  return applied.size;
 }
 
 // The tar is a stranger's: whatever it makes the extractor do, the kernel keeps it inside the
 // layer.
-int64_t OverlayLayerStore::fill(const Layer& layer, ByteSource& source, bool record) {
+Applied OverlayLayerStore::fill(const Layer& layer, ByteSource& source, bool record) {
   const UniqueFd root = sys::openat(home_.get(), layout::in_layer(layer.id, layout::kPartial),
                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   OpenLower open_lower;
@@ -588,12 +592,12 @@ int64_t OverlayLayerStore::fill(const Layer& layer, ByteSource& source, bool rec
     digests = sys::openat(home_.get(), layout::in_layer(layer.id, layout::kDigests),
                           O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
   }
-  int64_t size = 0;
+  Applied applied;
   run_confined(root.get(), home_.get(), [&] {
-    size = apply_layer_tar(root.get(), config_.id_maps, source, open_lower, commit_,
-                           std::move(digests));
+    applied = apply_layer_tar(root.get(), config_.id_maps, source, open_lower, commit_,
+                              std::move(digests));
   });
-  return size;
+  return applied;
 }
 
 // True when nobody else can write to it, so that it will hold what is recorded.

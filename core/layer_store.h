@@ -62,6 +62,8 @@ struct StoreStatus {
   size_t max_lowers = 0;                                ///< layers that may lie below one layer
   size_t layers = 0;
   size_t mounted = 0;
+  size_t unfinished = 0;             ///< layers whose ApplyDiff did not finish, and is over
+  size_t trash = 0;                  ///< what is removed but not deleted yet
   std::vector<std::string> damaged;  ///< ids of the layers that can only be removed, sorted
 };
 

@@ -35,6 +35,11 @@ bool Trash::take(int dirfd, const std::string& path) {
   return true;
 }
 
+size_t Trash::waiting() const {
+  return with_context("count the trash",
+                      [&] { return sys::list_directory(directory_.get()).size(); });
+}
+
 void Trash::run(std::stop_token stop) {
   for (;;) {
     {

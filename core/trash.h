@@ -5,6 +5,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -27,6 +28,9 @@ class Trash {
   /// Takes `path` below `dirfd` away (one rename within the file system); its space comes back
   /// later. False when there was nothing. The commit point of a removal.
   bool take(int dirfd, const std::string& path);
+
+  /// How many things lie in it still.
+  size_t waiting() const;
 
  private:
   void run(std::stop_token stop);

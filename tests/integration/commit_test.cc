@@ -158,7 +158,10 @@ TEST_SUITE("commit") {
         INFO(std::string(to_string(durability)));
         const std::string image = "image" + std::to_string(mounts.size());
         open_on(make(image, kind.mkfs), durability);
+        notes.commits = 0;
         create("base");
+        // syncfs is waited for twice: before the name and behind it.
+        CHECK(notes.commits == (store->status().commit_method == CommitMethod::Targeted ? 1 : 2));
         CHECK(apply("base", tar_of(300)) == 300 * 5000);
         CHECK(intact(cut_power(image, kind.copy_options) + "/base/diff", 300) == 300);
         create("top", "base");

@@ -57,11 +57,12 @@ struct OnALower : RootSandbox {
 
   int64_t apply(const TarBuilder& tar) {
     StringSource source(tar.str());
-    return apply_layer_tar(layer.get(), {}, source, [&] {
+    const OpenLower open_lower = [&] {
       std::vector<UniqueFd> stack;
       stack.push_back(sys::openat(lower.get(), ".", O_RDONLY | O_DIRECTORY));
       return MergedDir(std::move(stack));
-    });
+    };
+    return apply_layer_tar(layer.get(), {}, source, open_lower).size;
   }
 
   std::string refusal(const TarBuilder& tar) {

@@ -390,6 +390,30 @@ TEST_SUITE("layer_store") {
     remove_everything();
   }
 
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "status counts layers that an ApplyDiff left unfinished") {
+    create("base");
+    create("broken");
+    apply("base", TarBuilder().file("f", "x").end().str());
+    CHECK(error([&] { apply("broken", "no tar"); }) != "");
+    CHECK(store->status().unfinished == 1);
+    CHECK(eventually([&] { return store->status().trash == 0; }));
+    remove_everything();
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "the observer hears how many entries came and went") {
+    create("base");
+    create("broken");
+    apply("base", TarBuilder().file("f", "x").file("g", "y").end().str());
+    CHECK(notes.entries_applied == 2);
+    CHECK(error([&] {
+            apply("broken", TarBuilder().file("f", "x").file("g", "y").break_checksum().str());
+          }) != "");
+    CHECK(notes.entries_applied == 2);
+    diff("base");
+    CHECK(notes.entries_sent == 2);
+    remove_everything();
+  }
+
   TEST_CASE_FIXTURE(LayerStoreSandbox, "what is damaged is counted and the rest is served") {
     create_with("base", "", "f", "x");
     create("middle", "base");
@@ -727,6 +751,7 @@ TEST_SUITE("layer_store") {
     remove("base");
     CHECK(!exists("base"));
     CHECK(eventually([&] { return notes.contains("cannot delete removed layer in trash yet"); }));
+    CHECK(store->status().trash == 1);
     close();
     const UniqueFd trash = sys::open_path_dir(home().get(), layout::kTrashDirectory);
     const auto left = sys::list_directory(trash.get());

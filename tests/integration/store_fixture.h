@@ -3,6 +3,8 @@
 // A store in a sandbox, and short words for what tests do with it.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -20,9 +22,16 @@ namespace overlayd::test {
 class Notes final : public Observer {
  public:
   void note(NoteLevel level, const std::string& message) noexcept override;
+  void applied(uint64_t entries) noexcept override { entries_applied += entries; }
+  void sent(uint64_t entries) noexcept override { entries_sent += entries; }
+  void committed(std::chrono::nanoseconds) noexcept override { ++commits; }
   std::vector<std::string> all() const;
   bool contains(const std::string& fragment) const;
   void clear();
+
+  std::atomic<uint64_t> entries_applied = 0;
+  std::atomic<uint64_t> entries_sent = 0;
+  std::atomic<int> commits = 0;
 
  private:
   mutable std::mutex mutex_;
