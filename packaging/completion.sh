@@ -8,13 +8,18 @@ _overlayd() {
   case $before in
     overlayd) offered='serve check ls tree show du status --help --version' ;;
     --log-level) offered='debug info warning error off' ;;
+    --log-format) offered='text json' ;;
+    --metrics)
+      offered='unix: 127.0.0.1: [::1]:'
+      compopt -o nospace
+      ;;
     --mount-api) offered='auto layer-fds layer-names classic' ;;
     --durability) offered='strict syncfs none' ;;
     --socket) compopt -o default ;;
     --state-dir | --layerdb) compopt -o dirnames ;;
     *)
       case ${COMP_WORDS[1]} in
-        serve) offered='--help --socket --state-dir --log-level --mount-api --durability' ;;
+        serve) offered='--help --socket --state-dir --log-level --log-format --mount-api --durability --metrics' ;;
         check)
           offered='--help --repair --content --layerdb --json'
           [[ $word == -* ]] || compopt -o dirnames

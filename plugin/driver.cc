@@ -63,13 +63,13 @@ using HeldChanges = Held<LayerChanges, const ChangeSink>;
 }  // namespace
 
 Driver::Driver(StateDir& state, MountMethod mount_method, Durability durability,
-               OpenStore open_store, Log& log)
+               OpenStore open_store, Metrics& metrics, Log& log)
     : state_(state),
       mount_method_(mount_method),
       durability_(durability),
       open_store_(std::move(open_store)),
       log_(log),
-      observer_(log),
+      observer_(metrics, log),
       unavailable_(ErrorKind::Busy, "overlayd is not initialised: it has never had an Init") {}
 
 void Driver::resume() noexcept {
@@ -221,6 +221,12 @@ StatusReply Driver::status() {
            {"Layers", std::to_string(status.layers)},
            {"Mounted Layers", std::to_string(status.mounted)},
            {"Damaged Layers", listed(status.damaged)}}};
+}
+
+std::optional<StoreStatus> Driver::store_status() const {
+  const std::shared_lock lock(gate_, std::try_to_lock);
+  if (!lock || !store_) return std::nullopt;
+  return store_->status();
 }
 
 MetadataReply Driver::metadata(const LayerRequest& request) {

@@ -18,8 +18,10 @@
 #include "core/error.h"
 #include "core/layer_store.h"
 #include "plugin/log.h"
+#include "plugin/metrics.h"
 #include "plugin/protocol.h"
 #include "plugin/state_dir.h"
+#include "plugin/store_observer.h"
 
 namespace overlayd {
 
@@ -27,9 +29,9 @@ class Driver {
  public:
   using OpenStore = std::function<std::unique_ptr<LayerStore>(StoreConfig, Observer&)>;
 
-  /// `state` and `log` must outlive the driver.
+  /// `state`, `metrics` and `log` must outlive the driver.
   Driver(StateDir& state, MountMethod mount_method, Durability durability, OpenStore open_store,
-         Log& log);
+         Metrics& metrics, Log& log);
 
   /// Opens the store of the last successful Init, if there was one. Makes no home. A failure is
   /// logged, and is what calls answer with until an Init succeeds.
@@ -61,6 +63,10 @@ class Driver {
   SizeReply apply_diff(const DiffRequest& request, ByteSource& source);
   SizeReply diff_size(const DiffRequest& request);
 
+  /// What the store says of itself; none while there is none, or while init() opens one: this waits
+  /// for nothing.
+  std::optional<StoreStatus> store_status() const;
+
  private:
   // The store, and the assurance that it is not exchanged for as long as this lives.
   struct Use {
@@ -82,7 +88,7 @@ class Driver {
   const Durability durability_;
   const OpenStore open_store_;
   Log& log_;
-  LogObserver observer_;
+  StoreObserver observer_;
 
   mutable std::shared_mutex gate_;      ///< guards the rest: shared by calls, exclusive to init
   std::shared_ptr<LayerStore> store_;   ///< shared with diffs being sent; null: see unavailable_

@@ -20,17 +20,17 @@ struct HttpCall {
   ByteSource& body;        ///< what the handler leaves unread is dropped before the reply goes out
 };
 
-enum class StreamType { Tar, Json };
+enum class ContentType { Json, Tar, Metrics };
 
 struct HttpReply {
   int status = 200;
-  std::string body = {};  ///< JSON
+  std::string body = {};
 
   /// When set, the reply is of unknown length and `body` is unused: called once, after the headers
   /// are out. False, or a throw: the content is incomplete and the connection is cut, without the
   /// terminating chunk, so that the receiver cannot mistake it for all.
   std::function<bool(ByteSink&)> stream = {};
-  StreamType stream_type = StreamType::Tar;
+  ContentType type = ContentType::Json;
 };
 
 /// Called from many threads at once; must not throw.

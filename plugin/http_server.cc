@@ -16,6 +16,7 @@
 #include <httplib.h>
 
 #include "core/error.h"
+#include "core/scope_exit.h"
 #include "plugin/http_body.h"
 #include "plugin/protocol.h"
 #include "plugin/socket_io.h"
@@ -32,7 +33,15 @@ constexpr size_t kMaxConnections = 1024;
 constexpr std::chrono::milliseconds kAcceptPause{50};
 
 constexpr const char* kJson = "application/vnd.docker.plugins.v1.2+json";
-constexpr const char* kTar = "application/x-tar";
+
+const char* name_of(ContentType type) {
+  switch (type) {
+    case ContentType::Json: return kJson;
+    case ContentType::Tar: return "application/x-tar";
+    case ContentType::Metrics: return "text/plain; version=0.0.4; charset=utf-8";
+  }
+  return kJson;
+}
 
 // The library's view of our socket.
 class LibraryStream final : public httplib::Stream {
@@ -133,11 +142,11 @@ class Connection : private httplib::Server {
     response.status = reply.status;
     if (!keep_) response.set_header("Connection", "close");
     if (!reply.stream) {
-      response.set_content(reply.body, kJson);
+      response.set_content(reply.body, name_of(reply.type));
       return;
     }
     response.set_chunked_content_provider(
-        reply.stream_type == StreamType::Tar ? kTar : kJson,
+        name_of(reply.type),
         [this, stream = std::move(reply.stream)](size_t, httplib::DataSink& library_sink) {
           ChunkSink sink(io_);
           if (!stream(sink)) return false;
@@ -167,9 +176,11 @@ class Connection : private httplib::Server {
 // The connections that have a socket now.
 class OpenSockets {
  public:
-  void add(int fd) {
+  // How many there are then.
+  size_t add(int fd) {
     const std::lock_guard lock(mutex_);
     fds_.insert(fd);
+    return fds_.size();
   }
 
   // Called before the descriptor is closed, so that shut_all cannot hit another's.
@@ -205,17 +216,22 @@ UniqueFd stop_event() {
 }  // namespace
 
 struct HttpServer::Impl {
-  Impl(std::unique_ptr<UnixListener> the_listener, HttpHandler the_handler, Log& the_log)
-      : listener(std::move(the_listener)), handler(std::move(the_handler)), log(the_log) {}
+  Impl(std::unique_ptr<Listener> the_listener, HttpHandler the_handler, Log& the_log,
+       size_t the_most_clients)
+      : listener(std::move(the_listener)),
+        handler(std::move(the_handler)),
+        log(the_log),
+        most_clients(the_most_clients) {}
 
   void accept_clients();
   bool accept_one();
   void hand_over(UniqueFd client);
   void serve(UniqueFd client) noexcept;
 
-  std::unique_ptr<UnixListener> listener;
+  std::unique_ptr<Listener> listener;
   const HttpHandler handler;
   Log& log;
+  const size_t most_clients;
   UniqueFd stopping = stop_event();  ///< readable for good once stop() was called
   OpenSockets sockets;
   WorkerPool workers{kMaxConnections};
@@ -242,12 +258,14 @@ bool HttpServer::Impl::accept_one() {
 // A std::function must be copyable, so the owner travels as a plain descriptor.
 void HttpServer::Impl::hand_over(UniqueFd client) {
   const int fd = client.get();
+  ScopeExit forget([&] { sockets.remove(fd); });
+  if (sockets.add(fd) > most_clients) return;
   workers.submit([this, fd] { serve(UniqueFd(fd)); });
+  forget.dismiss();
   static_cast<void>(client.release());
 }
 
 void HttpServer::Impl::serve(UniqueFd client) noexcept {
-  sockets.add(client.get());
   try {
     Connection(client.get(), stopping.get(), handler).serve();
   } catch (const std::exception& error) {
@@ -256,8 +274,9 @@ void HttpServer::Impl::serve(UniqueFd client) noexcept {
   sockets.remove(client.get());
 }
 
-HttpServer::HttpServer(std::unique_ptr<UnixListener> listener, HttpHandler handler, Log& log)
-    : impl_(std::make_unique<Impl>(std::move(listener), std::move(handler), log)) {}
+HttpServer::HttpServer(std::unique_ptr<Listener> listener, HttpHandler handler, Log& log,
+                       size_t most_clients)
+    : impl_(std::make_unique<Impl>(std::move(listener), std::move(handler), log, most_clients)) {}
 
 HttpServer::~HttpServer() { stop(std::chrono::milliseconds(0)); }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// HttpServer: HTTP/1.1 on a unix socket, one thread per connection in use. The HTTP library parses
+// HttpServer: HTTP/1.1 on a socket, one thread per connection in use. The HTTP library parses
 // requests and writes replies; accepting, threads, buffering, bodies and stopping are done here,
 // because an engine holds connections open for ever, streams for minutes, and must be told of a
 // cut.
@@ -9,11 +9,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <limits>
 #include <memory>
 
 #include "plugin/http.h"
+#include "plugin/listener.h"
 #include "plugin/log.h"
-#include "plugin/unix_listener.h"
 
 namespace overlayd {
 
@@ -23,8 +25,10 @@ class HttpServer {
   /// back.
   static constexpr std::chrono::milliseconds kGrace{8000};
 
-  /// `log` must outlive the server.
-  HttpServer(std::unique_ptr<UnixListener> listener, HttpHandler handler, Log& log);
+  /// `log` must outlive the server. Of more clients than `most_clients` at once, the later ones are
+  /// turned away.
+  HttpServer(std::unique_ptr<Listener> listener, HttpHandler handler, Log& log,
+             size_t most_clients = std::numeric_limits<size_t>::max());
   ~HttpServer();  ///< as stop(0)
 
   void start();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Log: lines on stderr, one event each: time in UTC, level, text. Callers put what they got from
-// outside through quoted() (core/error.h), so that no name can break or forge a line.
+// Log: lines on stderr, one event each: time in UTC, level, text; or an object of JSON. Callers put
+// what they got from outside through quoted() (core/error.h), so that no name can break or forge a
+// line.
 //
 // Threads: any.
 #pragma once
@@ -10,7 +11,7 @@
 #include <optional>
 #include <string_view>
 
-#include "core/observer.h"
+#include "plugin/log_line.h"
 
 namespace overlayd {
 
@@ -19,14 +20,20 @@ enum class LogLevel { Debug, Info, Warning, Error, Off };
 /// "debug", "info", "warning", "error", "off".
 std::optional<LogLevel> parse_log_level(std::string_view text);
 
+enum class LogFormat { Text, Json };
+
+/// "text", "json".
+std::optional<LogFormat> parse_log_format(std::string_view text);
+
 class Log {
  public:
-  explicit Log(LogLevel level);
+  explicit Log(LogLevel level, LogFormat format = LogFormat::Text);
   ~Log();
 
   /// Worth asking before building an expensive message.
   bool enabled(LogLevel level) const noexcept;
   void write(LogLevel level, std::string_view text) noexcept;
+  void call(LogLevel level, const CallLine& call) noexcept;
 
   void debug(std::string_view text) noexcept { write(LogLevel::Debug, text); }
   void info(std::string_view text) noexcept { write(LogLevel::Info, text); }
@@ -36,16 +43,6 @@ class Log {
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
-};
-
-/// Puts core's notes into the log.
-class LogObserver final : public Observer {
- public:
-  explicit LogObserver(Log& log) : log_(log) {}
-  void note(NoteLevel level, const std::string& message) noexcept override;
-
- private:
-  Log& log_;
 };
 
 }  // namespace overlayd

@@ -16,6 +16,8 @@
 #include "plugin/http_server.h"
 #include "plugin/inspect_command.h"
 #include "plugin/log.h"
+#include "plugin/metrics.h"
+#include "plugin/metrics_server.h"
 #include "plugin/options.h"
 #include "plugin/routes.h"
 #include "plugin/service_manager.h"
@@ -53,9 +55,13 @@ void serve(const ServeOptions& options, Log& log) {
   StateDir state(options.state_dir);
   // Clients may connect from here on; their calls wait until the store is there.
   auto listener = std::make_unique<UnixListener>(options.socket);
-  Driver driver(state, options.mount_api, options.durability, LayerStore::open, log);
+  Metrics metrics;
+  Driver driver(state, options.mount_api, options.durability, LayerStore::open, metrics, log);
+  // Before the store, which may take its time to open.
+  std::unique_ptr<HttpServer> metrics_server;
+  if (options.metrics) metrics_server = serve_metrics(*options.metrics, driver, metrics, log);
   driver.resume();
-  const Routes routes(driver, log);
+  const Routes routes(driver, metrics, log);
   HttpServer server(
       std::move(listener), [&](const HttpCall& call) { return routes.handle(call); }, log);
   server.start();
@@ -66,6 +72,7 @@ void serve(const ServeOptions& options, Log& log) {
   log.info("stopping on signal " + std::to_string(signal));
   tell("STOPPING=1", log);
   server.stop();
+  if (metrics_server) metrics_server->stop();
   log.info("stopped; mounts stay as they are");
 }
 
@@ -85,7 +92,7 @@ int main(int argc, char** argv) {
   }
   if (!command.serve) return command.exit_code;
   raise_descriptor_limit();
-  Log log(command.serve->log_level);
+  Log log(command.serve->log_level, command.serve->log_format);
   try {
     serve(*command.serve, log);
     return 0;

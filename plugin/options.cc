@@ -6,14 +6,25 @@
 
 #include <CLI/CLI.hpp>
 
+#include "core/error.h"
 #include "plugin/version.h"
 
 namespace overlayd {
 namespace {
 
 struct RawOptions {
-  std::string socket, state_dir, log_level = "info", mount_api = "auto", durability = "strict";
+  std::string socket, state_dir, log_level = "info", mount_api = "auto", durability = "strict",
+                                 log_format = "text", metrics;
 };
+
+std::string complaint_about_metrics(const std::string& text) {
+  try {
+    parse_metrics_address(text);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
 
 void add_serve(CLI::App& app, RawOptions& raw) {
   CLI::App* serve = app.add_subcommand("serve", "Serve the plugin protocol in the foreground");
@@ -32,6 +43,13 @@ void add_serve(CLI::App& app, RawOptions& raw) {
       ->check([](const std::string& text) {
         return parse_log_level(text) ? std::string() : "unknown log level '" + text + "'";
       });
+  serve->add_option("--log-format", raw.log_format, "text or json")
+      ->envname("OVERLAYD_LOG_FORMAT")
+      ->capture_default_str()
+      ->type_name("FORMAT")
+      ->check([](const std::string& text) {
+        return parse_log_format(text) ? std::string() : "unknown log format '" + text + "'";
+      });
   serve->add_option("--mount-api", raw.mount_api, "auto, layer-fds, layer-names or classic")
       ->envname("OVERLAYD_MOUNT_API")
       ->capture_default_str()
@@ -46,6 +64,12 @@ void add_serve(CLI::App& app, RawOptions& raw) {
       ->check([](const std::string& text) {
         return parse_durability(text) ? std::string() : "unknown durability '" + text + "'";
       });
+  serve
+      ->add_option("--metrics", raw.metrics,
+                   "Serve metrics for Prometheus on unix:PATH, 127.0.0.1:PORT or [::1]:PORT")
+      ->envname("OVERLAYD_METRICS")
+      ->type_name("ADDRESS")
+      ->check(complaint_about_metrics);
 }
 
 void add_check(CLI::App& app, CheckOptions& options) {
@@ -124,11 +148,15 @@ void add_inspect(CLI::App& app, const InspectCommand& inspect, InspectOptions& o
 }
 
 ServeOptions cooked(const RawOptions& raw) {
+  std::optional<MetricsAddress> metrics;
+  if (!raw.metrics.empty()) metrics = parse_metrics_address(raw.metrics);
   return {.socket = std::filesystem::absolute(raw.socket),
           .state_dir = std::filesystem::absolute(raw.state_dir),
           .log_level = parse_log_level(raw.log_level).value(),
           .mount_api = parse_mount_method(raw.mount_api).value(),
-          .durability = parse_durability(raw.durability).value()};
+          .durability = parse_durability(raw.durability).value(),
+          .log_format = parse_log_format(raw.log_format).value(),
+          .metrics = std::move(metrics)};
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "core/store_check.h"
 #include "core/store_view.h"
 #include "plugin/log.h"
+#include "plugin/metrics_server.h"
 
 namespace overlayd {
 
@@ -22,6 +23,8 @@ struct ServeOptions {
   LogLevel log_level = LogLevel::Info;
   MountMethod mount_api = MountMethod::Auto;
   Durability durability = Durability::Strict;
+  LogFormat log_format = LogFormat::Text;
+  std::optional<MetricsAddress> metrics = std::nullopt;  ///< none: not served
 };
 
 struct CheckOptions {
@@ -50,8 +53,9 @@ struct CommandLine {
   int exit_code = 0;
 };
 
-/// Reads flags, then OVERLAYD_SOCKET, OVERLAYD_STATE_DIR, OVERLAYD_LOG_LEVEL, OVERLAYD_MOUNT_API
-/// and OVERLAYD_DURABILITY for those not given. Help and version go to `out`, complaints to `err`.
+/// Reads flags, then OVERLAYD_SOCKET, OVERLAYD_STATE_DIR, OVERLAYD_LOG_LEVEL, OVERLAYD_LOG_FORMAT,
+/// OVERLAYD_MOUNT_API, OVERLAYD_DURABILITY and OVERLAYD_METRICS for those not given. Help and
+/// version go to `out`, complaints to `err`.
 CommandLine parse_command_line(int argc, const char* const* argv, std::ostream& out,
                                std::ostream& err);
 

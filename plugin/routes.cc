@@ -3,32 +3,25 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstdio>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "core/error.h"
+#include "plugin/call_record.h"
 #include "plugin/protocol.h"
 
 namespace overlayd {
 namespace {
 
-// What the log says of one call.
-struct Record {
-  std::string_view endpoint;  // of the table below, so good for ever
-  Log& log;
-  std::string id = {};
-  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
-};
-
 // One call under way.
 struct Call {
   Driver& driver;
+  Metrics& metrics;
   const HttpCall& http;
-  Record record;
+  CallRecord record;
   int failure_status = 500;
 };
 
@@ -49,8 +42,8 @@ std::string read_json(Call& call) {
 // name.
 template <typename Parse>
 auto request_of(Call& call, Parse&& parse) {
-  auto request = with_context(std::string(call.record.endpoint), parse);
-  if constexpr (requires { request.id; }) call.record.id = request.id.str();
+  auto request = with_context(call.record.endpoint(), parse);
+  if constexpr (requires { request.id; }) call.record.set_id(request.id.str());
   return request;
 }
 
@@ -59,70 +52,80 @@ auto decode(Call& call) {
   return request_of(call, [&] { return Decode(read_json(call)); });
 }
 
-std::string describe(const Record& record, int status) {
-  const std::chrono::duration<double, std::milli> time =
-      std::chrono::steady_clock::now() - record.begin;
-  std::array<char, 64> numbers;
-  std::snprintf(numbers.data(), numbers.size(), " ms=%.3f status=%d", time.count(), status);
-  std::string line(record.endpoint);
-  if (!record.id.empty()) line += " id=" + quoted(record.id);
-  return line + numbers.data();
+HttpReply failure(const Call& call, const Failure& why) {
+  call.record.failed(call.failure_status, why);
+  return {.status = call.failure_status, .body = encode(ErrorReply{why.cause})};
 }
 
-void log_success(const Record& record) {
-  if (record.log.enabled(LogLevel::Debug)) record.log.debug(describe(record, 200));
-}
-
-HttpReply failure(const Call& call, const std::string& cause) {
-  call.record.log.error(describe(call.record, call.failure_status) + ": " + cause);
-  return {.status = call.failure_status, .body = encode(ErrorReply{cause})};
-}
-
-// Runs `work`; the cause of a failure goes to `fail`, whose result is returned instead.
+// Runs `work`; why it failed goes to `fail`, whose result is returned instead.
 template <typename Work, typename Fail>
 auto at_the_boundary(Work&& work, Fail&& fail) -> decltype(work()) {
   try {
     return work();
+  } catch (const Error& error) {
+    return fail(Failure{error.what(), error.kind()});
   } catch (const std::exception& error) {
-    return fail(error.what());
+    return fail(Failure{error.what()});
   } catch (...) {
-    return fail("unknown internal error");
+    return fail(Failure{"unknown internal error"});
   }
 }
 
 // Runs `work`, which sends; after an error of it the receiver must not believe it has everything.
 template <typename Work>
-bool send(const Record& record, const Work& work) {
+bool send(const CallRecord& record, const Work& work) {
   return at_the_boundary(
       [&] {
         work();
         return true;
       },
-      [&](const std::string& cause) {
-        record.log.error(describe(record, 200) + ", cut while sending: " + cause);
+      [&](const Failure& why) {
+        record.cut(why);
         return false;
       });
 }
 
-void send_content(LayerDiff& content, ByteSink& sink, const Record& record) {
-  content.write_to(sink);
-  log_success(record);
-}
+class CountedSource final : public ByteSource {
+ public:
+  CountedSource(ByteSource& source, Metrics& metrics) : source_(source), metrics_(metrics) {}
+  size_t read(std::span<std::byte> buffer) override {
+    const size_t count = source_.read(buffer);
+    metrics_.count_received(count);
+    return count;
+  }
 
-void send_changes(LayerChanges& changes, ByteSink& sink, const Record& record) {
+ private:
+  ByteSource& source_;
+  Metrics& metrics_;
+};
+
+class CountedSink final : public ByteSink {
+ public:
+  CountedSink(ByteSink& sink, Metrics& metrics) : sink_(sink), metrics_(metrics) {}
+  void write(std::span<const std::byte> bytes) override {
+    sink_.write(bytes);
+    metrics_.count_sent(bytes.size());
+  }
+
+ private:
+  ByteSink& sink_;
+  Metrics& metrics_;
+};
+
+void send_changes(LayerChanges& changes, ByteSink& sink, const CallRecord& record) {
   ChangesReply reply(sink);
-  const std::string cause = at_the_boundary(
+  const std::optional<Failure> failure = at_the_boundary(
       [&] {
         changes.write_to([&](std::string_view path, ChangeKind kind) { reply.add(path, kind); });
-        return std::string();
+        return std::optional<Failure>();
       },
-      [](const std::string& what) { return what; });
-  if (cause.empty()) {
-    reply.finish();
-    log_success(record);
+      [](const Failure& why) { return why; });
+  if (failure) {
+    reply.fail(failure->cause);
+    record.failed(200, *failure);
   } else {
-    reply.fail(cause);
-    record.log.error(describe(record, 200) + ": " + cause);
+    reply.finish();
+    record.served();
   }
 }
 
@@ -139,14 +142,15 @@ HttpReply json(Call& call) {
 HttpReply init(Call& call) {
   const std::string text = read_json(call);
   if (text.empty())
-    return {.body = encode(with_context(std::string(call.record.endpoint),
-                                        [&] { return call.driver.repeat_init(); }))};
+    return {.body = encode(
+                with_context(call.record.endpoint(), [&] { return call.driver.repeat_init(); }))};
   return {.body = encode(call.driver.init(request_of(call, [&] { return decode_init(text); })))};
 }
 
 HttpReply apply_diff(Call& call) {
   const auto request = request_of(call, [&] { return decode_apply_query(call.http.query); });
-  return {.body = encode(call.driver.apply_diff(request, call.http.body))};
+  CountedSource body(call.http.body, call.metrics);
+  return {.body = encode(call.driver.apply_diff(request, body))};
 }
 
 // The content moves after this has returned. Shared, not owned, because std::function must be
@@ -154,10 +158,14 @@ HttpReply apply_diff(Call& call) {
 HttpReply diff(Call& call) {
   const std::shared_ptr<LayerDiff> content = call.driver.diff(decode<decode_diff>(call));
   return {.stream =
-              [content, record = call.record](ByteSink& sink) {
-                return send(record, [&] { send_content(*content, sink, record); });
+              [content, &metrics = call.metrics, record = call.record](ByteSink& sink) {
+                return send(record, [&] {
+                  CountedSink counted(sink, metrics);
+                  content->write_to(counted);
+                  record.served();
+                });
               },
-          .stream_type = StreamType::Tar};
+          .type = ContentType::Tar};
 }
 
 HttpReply changes(Call& call) {
@@ -166,7 +174,7 @@ HttpReply changes(Call& call) {
               [found, record = call.record](ByteSink& sink) {
                 return send(record, [&] { send_changes(*found, sink, record); });
               },
-          .stream_type = StreamType::Json};
+          .type = ContentType::Json};
 }
 
 struct Route {
@@ -194,11 +202,15 @@ constexpr std::array kRoutes{
 };
 static_assert(std::ranges::is_sorted(kRoutes, {}, &Route::path));
 
-const Route* find_route(const HttpCall& call) {
-  if (call.method != "POST") return nullptr;
+// Its place in the table.
+std::optional<size_t> find_route(const HttpCall& call) {
+  if (call.method != "POST") return std::nullopt;
   const auto found = std::ranges::lower_bound(kRoutes, call.path, {}, &Route::path);
-  return found != kRoutes.end() && found->path == call.path ? &*found : nullptr;
+  if (found == kRoutes.end() || found->path != call.path) return std::nullopt;
+  return static_cast<size_t>(found - kRoutes.begin());
 }
+
+std::string_view endpoint_of(const Route& route) { return route.path.substr(1); }
 
 HttpReply not_found(const HttpCall& call) {
   return {.status = 404,
@@ -208,18 +220,26 @@ HttpReply not_found(const HttpCall& call) {
 
 }  // namespace
 
+Routes::Routes(Driver& driver, Metrics& metrics, Log& log)
+    : driver_(driver), metrics_(metrics), log_(log) {
+  for (const Route& route : kRoutes) endpoints_.push_back(&metrics.endpoint(endpoint_of(route)));
+}
+
 HttpReply Routes::handle(const HttpCall& http) const noexcept {
-  const Route* route = find_route(http);
-  if (route == nullptr) return not_found(http);
-  Call call{
-      .driver = driver_, .http = http, .record = {.endpoint = route->path.substr(1), .log = log_}};
+  const std::optional<size_t> place = find_route(http);
+  if (!place) return not_found(http);
+  const Route& route = kRoutes[*place];
+  Call call{.driver = driver_,
+            .metrics = metrics_,
+            .http = http,
+            .record = {endpoint_of(route), *endpoints_[*place], log_}};
   return at_the_boundary(
       [&] {
-        HttpReply reply = route->serve(call);
-        if (!reply.stream) log_success(call.record);
+        HttpReply reply = route.serve(call);
+        if (!reply.stream) call.record.served();
         return reply;
       },
-      [&](const std::string& cause) { return failure(call, cause); });
+      [&](const Failure& why) { return failure(call, why); });
 }
 
 }  // namespace overlayd

@@ -2,12 +2,10 @@
 #include "plugin/unix_listener.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -45,13 +43,6 @@ std::filesystem::path directory_of(const std::filesystem::path& path) {
   // The engine gives its own /run/docker this mode, and takes one that is there as it is.
   make_directories(parent, 0700);
   return parent;
-}
-
-// Errors of a single connection attempt (accept(2), "Error handling in Linux"), not of the
-// listener.
-bool is_the_clients(int errnum) {
-  return errnum == EINTR || errnum == ECONNABORTED || errnum == EAGAIN || errnum == EPROTO ||
-         errnum == EPERM;
 }
 
 }  // namespace
@@ -104,17 +95,7 @@ void UnixListener::bind_and_publish() {
 }
 
 UniqueFd UnixListener::accept(int stop_fd) {
-  for (;;) {
-    std::array<pollfd, 2> fds{pollfd{.fd = socket_.get(), .events = POLLIN, .revents = 0},
-                              pollfd{.fd = stop_fd, .events = POLLIN, .revents = 0}};
-    const int ready = ::poll(fds.data(), fds.size(), -1);
-    if (ready < 0 && errno != EINTR) throw_errno("wait for clients of", shown_path_);
-    if (ready <= 0) continue;
-    if (fds[1].revents != 0) return {};
-    UniqueFd client(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (client) return client;
-    if (!is_the_clients(errno)) throw_errno("accept a client of", shown_path_);
-  }
+  return accept_client(socket_.get(), stop_fd, shown_path_);
 }
 
 bool UnixListener::still_ours() const {

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// UnixListener: owner of the listening socket and of its name in the file system. Clients can
-// connect as soon as it exists, and wait in the kernel's queue until somebody accepts.
-//
-// Threads: accept() from one thread at a time.
+// UnixListener: owner of the listening socket and of its name in the file system.
 #pragma once
 
 #include <sys/types.h>
@@ -12,29 +9,23 @@
 #include <string>
 
 #include "core/unique_fd.h"
+#include "plugin/listener.h"
 
 namespace overlayd {
 
-class UnixListener {
+class UnixListener final : public Listener {
  public:
-  /// How many clients may wait to be accepted; the kernel caps it at net.core.somaxconn.
-  static constexpr int kBacklog = 512;
-
   /// Makes the directory (0700) if it is missing, then puts a socket of mode 0600 at `path` in one
   /// step, over whatever a dead process left there. Throws Error(Busy) when another process answers
   /// at `path`, InvalidArgument when something that is no socket is in the way.
   explicit UnixListener(const std::filesystem::path& path);
   UnixListener(const UnixListener&) = delete;
   UnixListener& operator=(const UnixListener&) = delete;
-  ~UnixListener();  ///< as close()
+  ~UnixListener() override;  ///< as close()
 
-  /// Waits for a client. An empty owner means `stop_fd` became readable. Throws SysError only for
-  /// what trying again can mend (no descriptors, no memory).
-  UniqueFd accept(int stop_fd);
-
-  /// Closes the socket and removes its name, unless another process has put its own there. Clients
-  /// still in the queue are reset.
-  void close() noexcept;
+  UniqueFd accept(int stop_fd) override;
+  /// Removes its name, too, unless another process has put its own there.
+  void close() noexcept override;
 
  private:
   std::string temporary_name() const;

@@ -114,9 +114,10 @@ class ProtocolSandbox : public RootSandbox {
   std::string on_disk() const { return tree_text(fd(), {.mtimes = true}); }
 
   Log log_{LogLevel::Off};
+  Metrics metrics_;
   StateDir state_{path() + "/state"};
-  Driver driver_{state_, MountMethod::Auto, Durability::None, LayerStore::open, log_};
-  Routes routes_{driver_, log_};
+  Driver driver_{state_, MountMethod::Auto, Durability::None, LayerStore::open, metrics_, log_};
+  Routes routes_{driver_, metrics_, log_};
   std::string untouched_;
 };
 

@@ -44,7 +44,11 @@ files=$(inside first)
 succeeds "but by force" docker plugin disable --force overlayd
 same "the engine then unmounts its layers" "" "$(layer_mounts)"
 same "the container runs on" "one two three" "$(echo three >>"$files/log" && paste -sd ' ' "$files/log")"
+succeeds "metrics can be asked for" docker plugin set overlayd \
+  OVERLAYD_METRICS=unix:/run/docker/plugins/metrics.sock
 succeeds "enabled again" docker plugin enable overlayd
+same "with metrics on a socket that the host sees" "overlayd_store_open 1" \
+  "$(curl --silent --unix-socket "/run/docker/plugins/$PLUGIN_ID/metrics.sock" http://overlayd/metrics | grep ^overlayd_store)"
 same "it serves all as before" "one two three" "$(docker exec first sh -c 'echo $(cat /log)')"
 # Nobody holds the new mount after a restart of the container, as the engine puts back what it got before.
 allow_error "stays mounted: nobody holds it, but a process has it as its root directory"

@@ -35,11 +35,12 @@ struct Process {
             [&machine](StoreConfig config, Observer&) {
               return machine.world.open(std::move(config));
             },
-            machine.log) {
+            metrics, machine.log) {
     driver.resume();
   }
 
   StateDir state;
+  Metrics metrics;
   Driver driver;
 };
 

@@ -76,6 +76,8 @@ class FakeStore final : public LayerStore {
             .max_lowers = 500,
             .layers = 12,
             .mounted = 3,
+            .unfinished = 1,
+            .trash = 2,
             .damaged = {"b", "c", "d", "e", "f"}};
   }
 

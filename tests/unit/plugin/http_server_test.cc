@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "plugin/driver.h"
 #include "plugin/routes.h"
+#include "plugin/unix_listener.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/plugin/fake_store.h"
@@ -41,11 +42,15 @@ struct Daemon {
   test::TempDir scratch;
   test::FakeWorld world;
   Log log{LogLevel::Off};
+  Metrics metrics;
   StateDir state{scratch / "state"};
-  Driver driver{state, MountMethod::Auto, Durability::None,
+  Driver driver{state,
+                MountMethod::Auto,
+                Durability::None,
                 [this](StoreConfig config, Observer&) { return world.open(std::move(config)); },
+                metrics,
                 log};
-  Routes routes{driver, log};
+  Routes routes{driver, metrics, log};
   HttpServer server{std::make_unique<UnixListener>(scratch / "plugin.sock"),
                     [this](const HttpCall& call) { return routes.handle(call); }, log};
 };

@@ -44,6 +44,8 @@ TEST_SUITE("options") {
     CHECK(outcome.command.serve->log_level == LogLevel::Info);
     CHECK(outcome.command.serve->mount_api == MountMethod::Auto);
     CHECK(outcome.command.serve->durability == Durability::Strict);
+    CHECK(outcome.command.serve->log_format == LogFormat::Text);
+    CHECK_FALSE(outcome.command.serve->metrics);
   }
 
   TEST_CASE("the environment stands in for flags, and flags win") {
@@ -52,6 +54,8 @@ TEST_SUITE("options") {
     const Environment level("OVERLAYD_LOG_LEVEL", "debug");
     const Environment method("OVERLAYD_MOUNT_API", "classic");
     const Environment durability("OVERLAYD_DURABILITY", "none");
+    const Environment format("OVERLAYD_LOG_FORMAT", "json");
+    const Environment metrics("OVERLAYD_METRICS", "[::1]:9110");
     const Outcome outcome = parse({"serve", "--socket", "/run/flag.sock"});
     REQUIRE(outcome.command.serve);
     CHECK(outcome.command.serve->socket == "/run/flag.sock");
@@ -59,6 +63,24 @@ TEST_SUITE("options") {
     CHECK(outcome.command.serve->log_level == LogLevel::Debug);
     CHECK(outcome.command.serve->mount_api == MountMethod::Classic);
     CHECK(outcome.command.serve->durability == Durability::None);
+    CHECK(outcome.command.serve->log_format == LogFormat::Json);
+    CHECK(outcome.command.serve->metrics ==
+          MetricsAddress(LoopbackAddress{.is_v6 = true, .port = 9110}));
+  }
+
+  TEST_CASE("an empty address in the environment means no metrics") {
+    const Environment metrics("OVERLAYD_METRICS", "");
+    const Outcome outcome = parse({"serve", "--socket", "/x", "--state-dir", "/y"});
+    REQUIRE(outcome.command.serve);
+    CHECK_FALSE(outcome.command.serve->metrics);
+  }
+
+  TEST_CASE("metrics for others than this machine are refused") {
+    const Outcome outcome =
+        parse({"serve", "--socket", "/x", "--state-dir", "/y", "--metrics", "0.0.0.0:9110"});
+    CHECK_FALSE(outcome.command.serve);
+    CHECK(outcome.err.find("metrics are served on unix:PATH, 127.0.0.1:PORT or [::1]:PORT, not on "
+                           "'0.0.0.0:9110'") != std::string::npos);
   }
 
   TEST_CASE("relative paths are made absolute") {
@@ -120,6 +142,8 @@ TEST_SUITE("options") {
         {"serve", "--socket", "/x", "--state-dir", "/y", "--log-level", "loud"},
         {"serve", "--socket", "/x", "--state-dir", "/y", "--mount-api", "magic"},
         {"serve", "--socket", "/x", "--state-dir", "/y", "--durability", "magic"},
+        {"serve", "--socket", "/x", "--state-dir", "/y", "--log-format", "xml"},
+        {"serve", "--socket", "/x", "--state-dir", "/y", "--metrics", "9110"},
         {"serve", "--socket", "/x", "--state-dir", "/y", "surplus"},
         {"check"},
         {"check", "/home", "surplus"},

@@ -23,14 +23,33 @@ struct Plugin {
     return routes.handle({.method = method, .path = path, .query = query, .body = source});
   }
 
+  /// Whether it is a line of the metrics.
+  bool counts(const std::string& line) const {
+    return ("\n" + metrics.text(std::nullopt)).find("\n" + line + "\n") != std::string::npos;
+  }
+
+  /// The lines that count calls.
+  std::string call_series() const {
+    std::istringstream all(metrics.text(std::nullopt));
+    std::string lines;
+    for (std::string line; std::getline(all, line);) {
+      if (line.starts_with("overlayd_call")) lines += line + "\n";
+    }
+    return lines;
+  }
+
   test::TempDir scratch;
   test::FakeWorld world;
   Log log{LogLevel::Off};
+  Metrics metrics;
   StateDir state{scratch / "state"};
-  Driver driver{state, MountMethod::Auto, Durability::None,
+  Driver driver{state,
+                MountMethod::Auto,
+                Durability::None,
                 [this](StoreConfig config, Observer&) { return world.open(std::move(config)); },
+                metrics,
                 log};
-  Routes routes{driver, log};
+  Routes routes{driver, metrics, log};
 };
 
 const std::filesystem::path kRoot = OVERLAYD_SOURCE_DIR;
@@ -113,7 +132,7 @@ TEST_SUITE("routes") {
     const HttpReply reply = plugin.call("/GraphDriver.Changes", golden("Changes.request.json"));
     CHECK(reply.status == 200);
     REQUIRE(reply.stream);
-    CHECK(reply.stream_type == StreamType::Json);
+    CHECK(reply.type == ContentType::Json);
     StringSink sink;
     CHECK(reply.stream(sink));
     CHECK(sink.text() == golden("Changes.response.json"));
@@ -193,6 +212,51 @@ TEST_SUITE("routes") {
     const HttpReply reply = plugin.call("/GraphDriver.Put", R"({"ID":"a"})", "", "GET");
     CHECK(reply.status == 404);
     CHECK(reply.body == "{\"Err\":\"no such endpoint: GET '/GraphDriver.Put'\"}\n");
+  }
+
+  TEST_CASE("every call is counted once, with the kind of its error") {
+    Plugin plugin;
+    plugin.call("/GraphDriver.Put", R"({"ID":"a"})");
+    plugin.call("/GraphDriver.Put", "");
+    plugin.call("/GraphDriver.Get", R"({"ID":"unknown"})");
+    plugin.world.on_get = [] { throw 7; };
+    plugin.call("/GraphDriver.Get", R"({"ID":"a"})");
+    CHECK(plugin.counts(R"(overlayd_calls_total{endpoint="GraphDriver.Put"} 2)"));
+    CHECK(plugin.counts(
+        R"(overlayd_call_errors_total{endpoint="GraphDriver.Put",kind="invalid-argument"} 1)"));
+    CHECK(plugin.counts(R"(overlayd_calls_total{endpoint="GraphDriver.Get"} 2)"));
+    CHECK(plugin.counts(
+        R"(overlayd_call_errors_total{endpoint="GraphDriver.Get",kind="not-found"} 1)"));
+    CHECK(plugin.counts(
+        R"(overlayd_call_errors_total{endpoint="GraphDriver.Get",kind="internal"} 1)"));
+  }
+
+  TEST_CASE("a stream is counted at its end, with its bytes") {
+    Plugin plugin;
+    const HttpReply reply = plugin.call("/GraphDriver.Diff", R"({"ID":"a"})");
+    CHECK(plugin.counts(R"(overlayd_calls_total{endpoint="GraphDriver.Diff"} 0)"));
+    StringSink sink;
+    reply.stream(sink);
+    CHECK(plugin.counts(R"(overlayd_calls_total{endpoint="GraphDriver.Diff"} 1)"));
+    CHECK(plugin.counts("overlayd_bytes_sent_total 5"));
+    plugin.world.on_send = [](ByteSink&) { throw Error(ErrorKind::Aborted, "gone"); };
+    plugin.call("/GraphDriver.Diff", R"({"ID":"a"})").stream(sink);
+    CHECK(plugin.counts(
+        R"(overlayd_call_errors_total{endpoint="GraphDriver.Diff",kind="aborted"} 1)"));
+    plugin.world.on_tell = [](const ChangeSink&) { throw Error(ErrorKind::NotFound, "gone"); };
+    plugin.call("/GraphDriver.Changes", R"({"ID":"a"})").stream(sink);
+    CHECK(plugin.counts(
+        R"(overlayd_call_errors_total{endpoint="GraphDriver.Changes",kind="not-found"} 1)"));
+    plugin.call("/GraphDriver.ApplyDiff", std::string(640, 'x'), "id=top&parent=base");
+    CHECK(plugin.counts("overlayd_bytes_received_total 640"));
+  }
+
+  TEST_CASE("a call of no endpoint makes no series") {
+    Plugin plugin;
+    const std::string before = plugin.call_series();
+    plugin.call("/GraphDriver.Nothing", "");
+    plugin.call("/GraphDriver.Put", R"({"ID":"a"})", "", "GET");
+    CHECK(plugin.call_series() == before);
   }
 
   TEST_CASE("a JSON request beyond the limit is refused") {
