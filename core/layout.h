@@ -58,6 +58,9 @@ inline constexpr char kPartial[] = "partial";
 inline constexpr char kSize[] = "size";
 inline constexpr char kDigests[] = "digests";
 
+/// What an engine appends to a container's id for the layer that it puts below the container's own.
+inline constexpr std::string_view kInitSuffix = "-init";
+
 /// What base32 makes of 130 random bits; Docker's length.
 inline constexpr size_t kLinkLength = 26;
 /// A `lower` of the deepest chain the kernel can mount, with room; more is damage.

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <set>
 #include <thread>
@@ -15,17 +14,14 @@
 #include "core/error.h"
 #include "core/layout.h"
 #include "core/store_lock.h"
+#include "core/store_look.h"
 #include "core/store_mounts.h"
-#include "core/store_view.h"
 #include "core/sys.h"
 
 namespace overlayd {
 namespace {
 
 using Gravity = Finding::Gravity;
-
-constexpr int kLooks = 3;
-constexpr std::chrono::milliseconds kBetweenLooks{150};
 
 /// Keeps what a repair has to say.
 class Sentences final : public Observer {

@@ -246,9 +246,8 @@ class Surveyor {
   }
 
   static LayerId init_of(const LayerId& id) {
-    constexpr std::string_view kInit = "-init";
-    if (id.str().size() + kInit.size() > LayerId::kMaxLength) return id;
-    return LayerId::parse(id.str() + std::string(kInit));
+    if (id.str().size() + layout::kInitSuffix.size() > LayerId::kMaxLength) return id;
+    return LayerId::parse(id.str() + std::string(layout::kInitSuffix));
   }
 
   // What comes behind `link` in other layers' `lower` files; "" for nothing.

@@ -4,25 +4,22 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 #include <thread>
 #include <utility>
 
 #include "core/error.h"
-#include "core/layer_diff.h"
 #include "core/layout.h"
 #include "core/mount_ledger.h"
 #include "core/store_lock.h"
+#include "core/store_look.h"
 #include "core/store_mounts.h"
 #include "core/sys.h"
 
 namespace overlayd {
 namespace {
 
-constexpr int kLooks = 3;
-constexpr std::chrono::milliseconds kBetweenLooks{150};
-constexpr std::string_view kInit = "-init";
+using layout::kInitSuffix;
 
 std::set<LayerId> damaged_in(const Survey& survey) {
   std::set<LayerId> ids;
@@ -92,9 +89,9 @@ class Viewer {
     if (const auto link = sys::try_fstatat(home_.get(), layout::in_layer(found.id, layout::kLink)))
       layer.made = link->st_mtim.tv_sec;
     if (options_.measure && !layer.size) layer.size = measured(layer.id);
-    if (layer.id.str().ends_with(kInit)) {
+    if (layer.id.str().ends_with(kInitSuffix)) {
       layer.kind = LayerKind::Init;
-    } else if (has_parent_named(view_, layer, layer.id.str() + std::string(kInit))) {
+    } else if (has_parent_named(view_, layer, layer.id.str() + std::string(kInitSuffix))) {
       layer.kind = LayerKind::Container;
     }
     by_id_.emplace(layer.id.str(), view_.layers.size());
@@ -165,8 +162,8 @@ class Viewer {
 // Whether `id` may be meant by `text`, which may be a beginning with "-init" behind it.
 bool may_mean(const std::string& id, std::string_view text) {
   if (id.starts_with(text)) return true;
-  if (!text.ends_with(kInit) || !id.ends_with(kInit)) return false;
-  text.remove_suffix(kInit.size());
+  if (!text.ends_with(kInitSuffix) || !id.ends_with(kInitSuffix)) return false;
+  text.remove_suffix(kInitSuffix.size());
   return id.starts_with(text);
 }
 
@@ -217,8 +214,8 @@ size_t find_layer(const StoreView& store, std::string_view text) {
     return store.layers[found[i]].id.str();
   };
   // The layer of a container and its init layer, in either order.
-  if (found.size() == 2 && id_at(1) == id_at(0) + std::string(kInit)) return found[0];
-  if (found.size() == 2 && id_at(0) == id_at(1) + std::string(kInit)) return found[1];
+  if (found.size() == 2 && id_at(1) == id_at(0) + std::string(kInitSuffix)) return found[0];
+  if (found.size() == 2 && id_at(0) == id_at(1) + std::string(kInitSuffix)) return found[1];
   if (found.size() == 1) return found.front();
   throw Error(ErrorKind::InvalidArgument, quoted(text) + " may be " + std::to_string(found.size()) +
                                               " layers, such as " + quoted(id_at(0)) + " and " +
@@ -253,47 +250,6 @@ StoreUsage measure_usage(const StoreView& store, const UsageProgress& progress) 
 
 DiskUsage layer_usage(const StoreView& store, size_t layer) {
   return disk_usage(open_store(store.home).get(), store.layers[layer].id.str());
-}
-
-UniqueFd open_store(const std::filesystem::path& home) {
-  UniqueFd fd = sys::openat(AT_FDCWD, home, O_RDONLY | O_DIRECTORY);
-  if (!sys::try_fstatat(fd.get(), layout::kLinkDirectory) &&
-      survey_store(fd.get()).layers.empty()) {
-    throw Error(ErrorKind::NotFound, "there is no store: neither layers nor a directory 'l'");
-  }
-  return fd;
-}
-
-// Each layer is behind its parent, so one pass from the end marks all that is needed.
-std::vector<bool> needed_layers(const Survey& survey, const EngineLayers& engine) {
-  std::vector<bool> needed(survey.layers.size());
-  for (size_t i = survey.layers.size(); i-- > 0;) {
-    const SurveyedLayer& layer = survey.layers[i];
-    needed[i] = needed[i] || layer.record.partial || engine.knows(layer.id.str());
-    if (needed[i] && layer.parent) needed[*layer.parent] = true;
-  }
-  return needed;
-}
-
-std::optional<int64_t> content_size(int home, const LayerId& id) {
-  std::vector<UniqueFd> content;
-  content.push_back(sys::try_openat(home, layout::in_layer(id, layout::kDiff),
-                                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  if (!content.front()) return std::nullopt;
-  try {
-    return measure({.upper = MergedDir(std::move(content)), .parent = std::nullopt});
-  } catch (const SysError& error) {
-    if (error.errnum() == ENOENT) return std::nullopt;
-    throw;
-  }
-}
-
-std::vector<std::string> names_in(int home, const std::string& directory) {
-  std::vector<std::string> names;
-  const UniqueFd fd = sys::try_openat(home, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!fd) return names;
-  for (const sys::DirEntry& entry : sys::list_directory(fd.get())) names.push_back(entry.name);
-  return names;
 }
 
 }  // namespace overlayd

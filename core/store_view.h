@@ -20,7 +20,6 @@
 #include "core/layer_id.h"
 #include "core/mountinfo.h"
 #include "core/store_survey.h"
-#include "core/unique_fd.h"
 
 namespace overlayd {
 
@@ -68,9 +67,6 @@ struct StoreView {
   bool is_ours = false;           ///< overlayd has been at home here
   std::vector<LayerView> layers;  ///< each behind its parent
   size_t foreign_mounts = 0, staged = 0, trashed = 0;
-
-  /// The links of all layers below one, nearest first. Of a damaged layer, what its files say.
-  const std::vector<std::string>& lowers(size_t layer) const { return layers[layer].record.lowers; }
 };
 
 struct StoreViewOptions {
@@ -100,20 +96,5 @@ StoreUsage measure_usage(const StoreView& store, const UsageProgress& progress =
 
 /// Of one.
 DiskUsage layer_usage(const StoreView& store, size_t layer);
-
-// --- what others that look at stores share
-
-/// Opens a home to read. Throws NotFound when it holds no store: a wrong path must not look like an
-/// empty or a healthy one.
-UniqueFd open_store(const std::filesystem::path& home);
-
-/// Of each layer, whether the engine knows it or one above it, or it is being filled.
-std::vector<bool> needed_layers(const Survey& survey, const EngineLayers& engine);
-
-/// The size of a layer's content as DiffSize counts it. nullopt when it is not there, or vanished.
-std::optional<int64_t> content_size(int home, const LayerId& id);
-
-/// The names in a directory; none when it is not there.
-std::vector<std::string> names_in(int home, const std::string& directory);
 
 }  // namespace overlayd

@@ -14,10 +14,10 @@ namespace {
 
 using Gravity = Finding::Gravity;
 
-constexpr std::string_view kInit = "-init";
+using layout::kInitSuffix;
 
 std::string_view stem_of(std::string_view id) {
-  return id.ends_with(kInit) ? id.substr(0, id.size() - kInit.size()) : id;
+  return id.ends_with(kInitSuffix) ? id.substr(0, id.size() - kInitSuffix.size()) : id;
 }
 
 /// Ids as they are shown: in full, or as much of their beginning as tells them apart.
@@ -38,7 +38,8 @@ class Ids {
     const std::string& id = store_.layers[layer].id.str();
     const std::string_view stem = stem_of(id);
     if (full_ || stem.size() <= length_) return printable(id);
-    return printable(stem.substr(0, length_)) + std::string(id.size() > stem.size() ? kInit : "");
+    return printable(stem.substr(0, length_)) +
+           std::string(id.size() > stem.size() ? kInitSuffix : "");
   }
 
  private:
