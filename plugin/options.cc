@@ -26,6 +26,14 @@ std::string complaint_about_metrics(const std::string& text) {
   }
 }
 
+// An option with a default, that takes only the words that `parse` knows.
+template <typename Parse>
+void as_choice(CLI::Option* option, const char* what, Parse parse) {
+  option->capture_default_str()->check([what, parse](const std::string& text) {
+    return parse(text) ? std::string() : std::string("unknown ") + what + " '" + text + "'";
+  });
+}
+
 void add_serve(CLI::App& app, RawOptions& raw) {
   CLI::App* serve = app.add_subcommand("serve", "Serve the plugin protocol in the foreground");
   serve->add_option("--socket", raw.socket, "Unix socket to listen on")
@@ -36,34 +44,23 @@ void add_serve(CLI::App& app, RawOptions& raw) {
       ->envname("OVERLAYD_STATE_DIR")
       ->required()
       ->type_name("DIR");
-  serve->add_option("--log-level", raw.log_level, "debug, info, warning, error or off")
-      ->envname("OVERLAYD_LOG_LEVEL")
-      ->capture_default_str()
-      ->type_name("LEVEL")
-      ->check([](const std::string& text) {
-        return parse_log_level(text) ? std::string() : "unknown log level '" + text + "'";
-      });
-  serve->add_option("--log-format", raw.log_format, "text or json")
-      ->envname("OVERLAYD_LOG_FORMAT")
-      ->capture_default_str()
-      ->type_name("FORMAT")
-      ->check([](const std::string& text) {
-        return parse_log_format(text) ? std::string() : "unknown log format '" + text + "'";
-      });
-  serve->add_option("--mount-api", raw.mount_api, "auto, layer-fds, layer-names or classic")
-      ->envname("OVERLAYD_MOUNT_API")
-      ->capture_default_str()
-      ->type_name("API")
-      ->check([](const std::string& text) {
-        return parse_mount_method(text) ? std::string() : "unknown mount API '" + text + "'";
-      });
-  serve->add_option("--durability", raw.durability, "strict, syncfs or none")
-      ->envname("OVERLAYD_DURABILITY")
-      ->capture_default_str()
-      ->type_name("HOW")
-      ->check([](const std::string& text) {
-        return parse_durability(text) ? std::string() : "unknown durability '" + text + "'";
-      });
+  as_choice(serve->add_option("--log-level", raw.log_level, "debug, info, warning, error or off")
+                ->envname("OVERLAYD_LOG_LEVEL")
+                ->type_name("LEVEL"),
+            "log level", parse_log_level);
+  as_choice(serve->add_option("--log-format", raw.log_format, "text or json")
+                ->envname("OVERLAYD_LOG_FORMAT")
+                ->type_name("FORMAT"),
+            "log format", parse_log_format);
+  as_choice(
+      serve->add_option("--mount-api", raw.mount_api, "auto, layer-fds, layer-names or classic")
+          ->envname("OVERLAYD_MOUNT_API")
+          ->type_name("API"),
+      "mount API", parse_mount_method);
+  as_choice(serve->add_option("--durability", raw.durability, "strict, syncfs or none")
+                ->envname("OVERLAYD_DURABILITY")
+                ->type_name("HOW"),
+            "durability", parse_durability);
   serve
       ->add_option("--metrics", raw.metrics,
                    "Serve metrics for Prometheus on unix:PATH, 127.0.0.1:PORT or [::1]:PORT")
@@ -100,7 +97,7 @@ constexpr InspectCommand kInspectCommands[] = {
     {InspectOptions::Command::Tree, "tree", "Draw which layer lies on which",
      "Examples:\n"
      "  overlayd tree /var/lib/docker/overlay2\n"
-     "  overlayd tree --size --state-dir /var/lib/overlayd /var/lib/docker/overlayd"},
+     "  overlayd tree --size --state-dir /run/overlayd /var/lib/docker/overlayd"},
     {InspectOptions::Command::Show, "show", "Tell all that is known of a layer",
      "Examples:\n"
      "  overlayd show /var/lib/docker/overlay2 9f3c1a\n"
