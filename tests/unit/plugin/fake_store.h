@@ -8,9 +8,15 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/layer_store.h"
+#include "plugin/driver.h"
+#include "plugin/log.h"
+#include "plugin/metrics.h"
+#include "plugin/state_dir.h"
+#include "tests/support/temp_dir.h"
 
 namespace overlayd::test {
 
@@ -40,6 +46,21 @@ struct FakeWorld {
  private:
   mutable std::mutex mutex_;
   std::vector<std::string> calls_;
+};
+
+/// A driver on a world, and what it needs.
+struct FakeDriver {
+  TempDir scratch;
+  FakeWorld world;
+  Log log{LogLevel::Off};
+  Metrics metrics;
+  StateDir state{scratch / "state"};
+  Driver driver{state,
+                MountMethod::Auto,
+                Durability::None,
+                [this](StoreConfig config, Observer&) { return world.open(std::move(config)); },
+                metrics,
+                log};
 };
 
 }  // namespace overlayd::test

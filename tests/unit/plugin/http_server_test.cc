@@ -31,7 +31,7 @@ using test::RawClient;
 using namespace std::chrono_literals;
 
 // The daemon but for its main and its store.
-struct Daemon {
+struct Daemon : test::FakeDriver {
   Daemon() {
     driver.init({.home = "/home", .options = {}, .id_maps = {}});
     server.start();
@@ -39,17 +39,6 @@ struct Daemon {
 
   std::filesystem::path socket() const { return scratch / "plugin.sock"; }
 
-  test::TempDir scratch;
-  test::FakeWorld world;
-  Log log{LogLevel::Off};
-  Metrics metrics;
-  StateDir state{scratch / "state"};
-  Driver driver{state,
-                MountMethod::Auto,
-                Durability::None,
-                [this](StoreConfig config, Observer&) { return world.open(std::move(config)); },
-                metrics,
-                log};
   Routes routes{driver, metrics, log};
   HttpServer server{std::make_unique<UnixListener>(scratch / "plugin.sock"),
                     [this](const HttpCall& call) { return routes.handle(call); }, log};

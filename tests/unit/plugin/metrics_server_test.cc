@@ -23,24 +23,12 @@ namespace {
 
 using test::RawClient;
 
-struct Watched {
+struct Watched : test::FakeDriver {
   HttpReply ask(const std::string& path, const std::string& method = "GET") {
     StringSource nothing("");
     return answer_metrics({.method = method, .path = path, .query = "", .body = nothing}, driver,
                           metrics, log);
   }
-
-  test::TempDir scratch;
-  test::FakeWorld world;
-  Log log{LogLevel::Off};
-  Metrics metrics;
-  StateDir state{scratch / "state"};
-  Driver driver{state,
-                MountMethod::Auto,
-                Durability::None,
-                [this](StoreConfig config, Observer&) { return world.open(std::move(config)); },
-                metrics,
-                log};
 };
 
 bool contains(const std::string& text, const std::string& part) {

@@ -14,7 +14,7 @@
 namespace overlayd {
 namespace {
 
-struct Plugin {
+struct Plugin : test::FakeDriver {
   Plugin() { driver.init({.home = "/var/lib/docker/overlayd", .options = {}, .id_maps = {}}); }
 
   HttpReply call(const std::string& path, const std::string& body, const std::string& query = "",
@@ -38,17 +38,6 @@ struct Plugin {
     return lines;
   }
 
-  test::TempDir scratch;
-  test::FakeWorld world;
-  Log log{LogLevel::Off};
-  Metrics metrics;
-  StateDir state{scratch / "state"};
-  Driver driver{state,
-                MountMethod::Auto,
-                Durability::None,
-                [this](StoreConfig config, Observer&) { return world.open(std::move(config)); },
-                metrics,
-                log};
   Routes routes{driver, metrics, log};
 };
 
