@@ -24,7 +24,8 @@ docker exec kept sh -c 'rm /d/2 && echo four >/d/4'
 layers=$(layers_on_disk)
 
 on_builtin_driver
-same "what may be set" "OVERLAYD_DURABILITY OVERLAYD_LOG_LEVEL OVERLAYD_MOUNT_API" \
+same "what may be set" \
+  "OVERLAYD_DURABILITY OVERLAYD_LOG_FORMAT OVERLAYD_LOG_LEVEL OVERLAYD_METRICS OVERLAYD_MOUNT_API" \
   "$(docker plugin inspect "$name:v1" | jq -r '[.[].Config.Env[] | select(.Settable == ["value"]) | .Name] | sort | join(" ")')"
 make_bundle "$SCRATCH/v2"
 edit_config "$SCRATCH/v2" '.Description = "version 2"'
