@@ -71,6 +71,6 @@ go_among_docker_sources() { # DIRECTORY ARG...
   done
   (
     cd "$copy" || exit
-    GOPATH=$gopath GOCACHE=$DOCKER_SOURCES/cache GO111MODULE=off GOFLAGS="" go "${@:2}"
+    GOPATH=$gopath GOCACHE=$ROOT/build/go-cache GO111MODULE=off GOFLAGS="" go "${@:2}"
   )
 }

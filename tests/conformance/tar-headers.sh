@@ -11,7 +11,7 @@ seed=${1:-1}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export GOCACHE="${GOCACHE:-$work/gocache}"
+export GOCACHE="${GOCACHE:-$root/build/go-cache}"
 
 cd "$root"
 ${CXX:-c++} -std=c++20 -O1 -I. -o "$work/ours" \

@@ -21,7 +21,7 @@ for command in go python3 bsdtar tar; do
 done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export GOCACHE="${GOCACHE:-$work/gocache}"
+export GOCACHE="${GOCACHE:-$root/build/go-cache}"
 
 cd "$root"
 readers=tests/conformance/tar-readers
