@@ -211,8 +211,8 @@ std::vector<DirEntry> list_fresh_directory(int dirfd, Order order) {
   alignas(dirent64) std::array<char, 32 * 1024> buffer;
   for (;;) {
     const ssize_t length = ::getdents64(dirfd, buffer.data(), buffer.size());
+    if (length == 0 || (length < 0 && errno == ENOENT)) break;
     if (length < 0) throw_errno([] { return std::string("list a directory"); });
-    if (length == 0) break;
     for (const char* at = buffer.data(); at < buffer.data() + length;) {
       const auto* const entry = reinterpret_cast<const dirent64*>(at);
       at += entry->d_reclen;

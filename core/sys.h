@@ -91,8 +91,9 @@ struct DirEntry {
   unsigned char type;  ///< DT_*; DT_UNKNOWN where the file system does not say
 };
 enum class Order { ByName, AsStored };
-/// All entries but "." and "..", sorted by the bytes of their names if at all. `dirfd` may be
-/// O_PATH; if not, its file position moves, so no two threads may list one descriptor.
+/// All entries but "." and "..", sorted by the bytes of their names if at all; none when the
+/// directory was removed meanwhile. `dirfd` may be O_PATH; if not, its file position moves, so no
+/// two threads may list one descriptor.
 std::vector<DirEntry> list_directory(int dirfd, Order order = Order::ByName);
 /// The same, of a descriptor opened for reading that nothing was read from before.
 std::vector<DirEntry> list_fresh_directory(int dirfd, Order order = Order::ByName);

@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "core/layout.h"
+#include "core/scope_exit.h"
 #include "core/store_lock.h"
 #include "core/sys.h"
 #include "plugin/check_command.h"
@@ -251,10 +252,14 @@ TEST_SUITE("store_check") {
       }
     });
     size_t damages = 0;
-    for (int i = 0; i < 20; ++i) damages += check().count(Gravity::Damage);
-    CHECK(eventually([&] { return rounds > 20; }));
-    stop = true;
-    engine.join();
+    {
+      const ScopeExit end([&] {
+        stop = true;
+        engine.join();
+      });
+      for (int i = 0; i < 20; ++i) damages += check().count(Gravity::Damage);
+      CHECK(eventually([&] { return rounds > 20; }));
+    }
     CHECK(damages == 0);
     remove_everything();
   }

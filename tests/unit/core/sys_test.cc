@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/sys.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <string>
@@ -140,6 +142,16 @@ TEST_SUITE("sys") {
     CHECK(listed == expected);
     const UniqueFd handle = sys::open_path_dir(dir.fd(), ".");
     CHECK(sys::list_directory(handle.get()).size() == names.size() + 1);
+  }
+
+  TEST_CASE("a directory that was removed is empty") {
+    const test::TempDir dir;
+    for (const int flags : {O_RDONLY, O_PATH}) {
+      REQUIRE(sys::mkdirat(dir.fd(), "gone", 0700));
+      const UniqueFd gone = sys::openat(dir.fd(), "gone", flags | O_DIRECTORY);
+      REQUIRE(::unlinkat(dir.fd(), "gone", AT_REMOVEDIR) == 0);
+      CHECK(sys::list_directory(gone.get()).empty());
+    }
   }
 
   TEST_CASE("removing a tree takes all of it and nothing that it links to") {
