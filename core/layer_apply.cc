@@ -13,14 +13,17 @@
 #include <vector>
 
 #include "core/acl.h"
+#include "core/attributes.h"
 #include "core/capability.h"
 #include "core/error.h"
+#include "core/file_filler.h"
 #include "core/layer_diff.h"
 #include "core/layer_digests.h"
 #include "core/layer_directories.h"
 #include "core/layer_xattrs.h"
 #include "core/layout.h"
 #include "core/sys.h"
+#include "core/tar_blame.h"
 #include "core/tar_place.h"
 #include "core/tar_read_ahead.h"
 #include "core/whiteout.h"
@@ -41,11 +44,6 @@ void set_times(int dirfd, const std::string& name, const timespec& mtime) {
   }
 }
 
-void set_times(int fd, const timespec& mtime) {
-  const std::array<timespec, 2> times = {mtime, mtime};
-  if (::futimens(fd, times.data()) != 0) throw_errno([] { return "set the times of a file"; });
-}
-
 class Extractor {
  public:
   Extractor(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower, Commit commit,
@@ -54,22 +52,13 @@ class Extractor {
         maps_(maps),
         commit_(commit),
         tar_(source),
-        directory_(root, maps, std::move(open_lower)) {
+        directory_(root, maps, std::move(open_lower)),
+        files_(commit.needs_data() ? &write_back_ : nullptr) {
     if (digests) digests_.emplace(std::move(digests));
   }
 
   Applied run() {
-    uint64_t entries = 0;
-    while (const auto entry = tar_.next()) {
-      ++entries;
-      const auto where = [&] {
-        return "entry " + quoted(entry->name) + " at offset " +
-               std::to_string(tar_.header_offset());
-      };
-      with_context(where, [&] { as_archive_error([&] { extract(*entry); }); });
-    }
-    drop_aufs_links();
-    directory_.leave();
+    const uint64_t entries = extract_all();
     replaced_ = replaced_ || directory_.has_removed();
     if (digests_) finish_digests();
     write_back_.finish();
@@ -77,26 +66,27 @@ class Extractor {
   }
 
  private:
-  // Errors that only a name or target in the tar can cause are the tar's fault.
-  template <typename Work>
-  static void as_archive_error(Work work) {
+  // Returns how many there were, with all files filled. Of several errors the one earliest in the
+  // tar counts, and a file's is found out late.
+  uint64_t extract_all() {
+    uint64_t entries = 0;
     try {
-      work();
-    } catch (const SysError& error) {
-      switch (error.errnum()) {
-        case ENAMETOOLONG:
-        case ENOTDIR:
-        case EISDIR:
-        case EFBIG:
-        case ELOOP:
-        case EINVAL:
-        case ERANGE:  // the name of an xattr is too long
-        case E2BIG:   // or its value
-          bad(error.what());
-        default: throw;
+      for (; const auto entry = next(); ++entries) {
+        blaming(member_of(*entry), [&] { extract(*entry); });
       }
+      drop_aufs_links();
+      directory_.leave();
+    } catch (...) {
+      files_.finish();
+      throw;
     }
+    files_.finish();
+    return entries;
   }
+
+  std::optional<TarEntry> next() { return files_.has_failed() ? std::nullopt : tar_.next(); }
+
+  TarMember member_of(const TarEntry& entry) const { return {entry.name, tar_.header_offset()}; }
 
   void extract(const TarEntry& entry) {
     const TarPlace place = place_in_layer(entry.name, "name");
@@ -197,8 +187,8 @@ class Extractor {
       if (id >= UINT32_MAX) return otherwise;
       return map.to_host(static_cast<uint32_t>(id)).value_or(otherwise);
     };
-    chown(parent, name, host(maps_.uids, entry.uid, maps_.root_uid()),
-          host(maps_.gids, entry.gid, maps_.root_gid()));
+    set_owner({parent, name}, {host(maps_.uids, entry.uid, maps_.root_uid()),
+                               host(maps_.gids, entry.gid, maps_.root_gid())});
   }
 
   void make_object(int parent, const std::string& name, const TarEntry& entry) {
@@ -222,35 +212,20 @@ class Extractor {
       }));
       return static_cast<bool>(fd);
     });
-    uint64_t end = 0;
-    while (const auto data = tar_.read_data()) {
-      write_at(fd.get(), data->bytes, data->offset);
-      end = data->offset + data->bytes.size();
-    }
-    // A sparse file may end in a hole.
-    const auto extend = [&] { return ::ftruncate(fd.get(), static_cast<off_t>(entry.size)); };
-    if (end < entry.size && sys::retry_eintr(extend) != 0) throw_errno("set the size of", name);
-    set_owner_and_mode(parent, name, entry, Origin::New);
-    set_times(fd.get(), to_timespec(entry.mtime));
+    files_.begin({.fd = std::move(fd),
+                  .member = member_of(entry),
+                  .size = entry.size,
+                  .attributes = attributes_of_new(entry),
+                  .mtime = to_timespec(entry.mtime)});
+    while (auto data = tar_.read_data()) files_.add(*std::move(data));
     add_size(entry.size);
     record(FileKind::Regular, name, entry, entry.size, tar_.digest());
-    if (end > 0 && commit_.needs_data()) write_back_.take(std::move(fd), entry.name);
   }
 
   // Holes take no room, so two headers are enough to claim more than the answer can say.
   void add_size(uint64_t size) {
     if (size > static_cast<uint64_t>(INT64_MAX - size_)) bad("the layer is larger than 8 EiB");
     size_ += static_cast<int64_t>(size);
-  }
-
-  static void write_at(int fd, std::span<const std::byte> bytes, uint64_t offset) {
-    while (!bytes.empty()) {
-      const ssize_t count = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) throw_errno([] { return std::string("write"); });
-      bytes = bytes.subspan(static_cast<size_t>(count));
-      offset += static_cast<uint64_t>(count);
-    }
   }
 
   void make_directory(int parent, const std::string& name, const TarEntry& entry) {
@@ -361,23 +336,27 @@ class Extractor {
     set_times(parent, name, to_timespec(entry.mtime));
   }
 
-  // Owner first: chown clears set-id bits and capabilities. What a new object has already is not
-  // set again: each call costs the file system an update of the inode.
   void set_owner_and_mode(int parent, const std::string& name, const TarEntry& entry,
                           Origin origin) {
-    const uid_t uid = host_id(maps_.uids, entry.uid, "uid");
-    const gid_t gid = host_id(maps_.gids, entry.gid, "gid");
-    const bool is_new = origin == Origin::New;
-    const bool is_owner = is_new && uid == uid_ && directory_.gives_group(gid);
-    if (!is_owner) chown(parent, name, uid, gid);
-    const bool has_acls = is_new && directory_.has_default_acl() && entry.type != TarType::Symlink;
-    if (has_acls) drop_acls(parent, name);
-    for (const auto& [attribute, value] : entry.xattrs) set_xattr(parent, name, attribute, value);
-    // A new object has the permissions that it was made with: chown clears set-id bits only.
-    const bool has_mode = is_new && !has_acls && entry.xattrs.empty() && !became_set_gid(entry) &&
-                          entry.mode == first_mode(entry);
-    if (entry.type == TarType::Symlink || has_mode) return;
-    if (::fchmodat(parent, name.c_str(), entry.mode, 0) != 0) throw_errno("set the mode of", name);
+    set_attributes({parent, name},
+                   origin == Origin::New ? attributes_of_new(entry) : attributes_of_old(entry));
+  }
+
+  Attributes attributes_of_old(const TarEntry& entry) const {
+    return {.owner = owner_of(entry), .xattrs = xattrs_of(entry), .mode = entry.mode};
+  }
+
+  // A new object has the permissions that it was made with: chown clears set-id bits only.
+  Attributes attributes_of_new(const TarEntry& entry) const {
+    Attributes attributes = attributes_of_old(entry);
+    const Owner owner = *attributes.owner;
+    if (owner.uid == uid_ && directory_.gives_group(owner.gid)) attributes.owner.reset();
+    const bool is_symlink = entry.type == TarType::Symlink;
+    attributes.has_foreign_acls = directory_.has_default_acl() && !is_symlink;
+    const bool has_mode = !attributes.has_foreign_acls && entry.xattrs.empty() &&
+                          !became_set_gid(entry) && entry.mode == first_mode(entry);
+    if (is_symlink || has_mode) attributes.mode.reset();
+    return attributes;
   }
 
   bool became_set_gid(const TarEntry& made) const {
@@ -392,17 +371,8 @@ class Extractor {
     }
   }
 
-  // Those that the directory around it has given it; the tar says which ones it should have.
-  static void drop_acls(int parent, const std::string& name) {
-    xattr::remove({parent, name}, acl::kAccessXattr);
-    xattr::remove({parent, name}, acl::kDefaultXattr);
-  }
-
-  static void chown(int parent, const std::string& name, uid_t uid, gid_t gid) {
-    if (::fchownat(parent, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) == 0) return;
-    throw_errno([&] {
-      return "set owner " + std::to_string(uid) + ":" + std::to_string(gid) + " of " + quoted(name);
-    });
+  Owner owner_of(const TarEntry& entry) const {
+    return {host_id(maps_.uids, entry.uid, "uid"), host_id(maps_.gids, entry.gid, "gid")};
   }
 
   static uint32_t host_id(const IdMap& map, uint64_t id, const char* what) {
@@ -414,24 +384,22 @@ class Extractor {
                 std::string(what) + " " + std::to_string(id) + " is outside the store's id map");
   }
 
-  void set_xattr(int parent, const std::string& name, const std::string& attribute,
-                 const std::string& value) {
-    if (is_overlay_xattr(attribute)) {
-      bad("xattr " + quoted(attribute) + " is overlayfs's own and may not come from a tar");
+  std::vector<std::pair<std::string, std::string>> xattrs_of(const TarEntry& entry) const {
+    std::vector<std::pair<std::string, std::string>> xattrs;
+    for (const auto& [name, value] : entry.xattrs) {
+      check_xattr(name, value);
+      xattrs.emplace_back(name, xattr_for_disk(name, value, maps_));
     }
-    if (attribute.find('\0') != std::string::npos) bad("an xattr name with a NUL byte");
+    return xattrs;
+  }
+
+  static void check_xattr(const std::string& name, const std::string& value) {
+    if (is_overlay_xattr(name)) {
+      bad("xattr " + quoted(name) + " is overlayfs's own and may not come from a tar");
+    }
+    if (name.find('\0') != std::string::npos) bad("an xattr name with a NUL byte");
     // Linux takes it, but then cannot read it any more.
-    if (attribute == capability::kXattr && value.empty()) bad("file capabilities without a value");
-    try {
-      xattr::set({parent, name}, attribute.c_str(), xattr_for_disk(attribute, value, maps_));
-    } catch (const SysError& error) {
-      // user.* on anything but files and directories: no file system holds it, and Docker passes
-      // over it.
-      if (error.errnum() == EPERM) return;
-      if (error.errnum() == EACCES && attribute == acl::kDefaultXattr)
-        bad("a default ACL on what is no directory");
-      throw;
-    }
+    if (name == capability::kXattr && value.empty()) bad("file capabilities without a value");
   }
 
   /// `name` in the current directory was made as `entry` says.
@@ -475,6 +443,7 @@ class Extractor {
   WriteBack write_back_;
   TarReadAhead tar_;
   LayerDirectories directory_;
+  FileFiller files_;
   bool has_aufs_links_ = false;
   int64_t size_ = 0;
   std::optional<DigestsWriter> digests_;

@@ -17,9 +17,12 @@
 namespace overlayd {
 namespace {
 
-// Of the stream, in a piece. Large enough that handing over does not show. Four of them are what a
-// stream may hold in memory: one is being filled, one waits, one is being used, one was used.
-constexpr size_t kPieceSize = 256 * 1024;
+// Of the stream, in a piece. Large enough that handing over does not show.
+constexpr size_t kPieceSize = 128 * 1024;
+
+// All that a stream holds in memory: one is being filled, some wait, one is being used, and its
+// user may have kept some.
+constexpr size_t kPieces = 6;
 
 struct Member {
   TarEntry entry;
@@ -59,19 +62,11 @@ void keep(TarReader::Data& data) {
 
 }  // namespace
 
-struct TarReadAhead::Impl {
-  explicit Impl(ByteSource& the_source) : source(the_source) {
-    thread = sys::starting_thread([this] { return std::thread([this] { read_all(); }); });
-  }
+using Pieces = std::vector<std::unique_ptr<Piece>>;  // never more than kPieces
 
-  ~Impl() {
-    {
-      const std::lock_guard lock(mutex);
-      abandoned = true;
-    }
-    changed.notify_all();
-    thread.join();
-  }
+struct TarReadAhead::Impl {
+  explicit Impl(ByteSource& the_source);
+  ~Impl();
 
   // The reading thread.
   void read_all();
@@ -82,30 +77,52 @@ struct TarReadAhead::Impl {
 
   // The user's.
   bool has_item();
+  std::unique_ptr<Piece> wait_for_piece();
+
+  // Any thread.
+  void take_back(std::unique_ptr<Piece> piece);
 
   ByteSource& source;
 
-  Piece filling;  // the reading thread's
-  Piece current;  // the user's
-  size_t at = 0;  // the next item in it
-  uint64_t header_offset = 0;
-
   std::mutex mutex;
   std::condition_variable changed;
-  std::optional<Piece> waiting;
-  Piece used;  // on its way back
+  Pieces waiting;  // in the order of the stream
+  Pieces used;
   bool abandoned = false;
+
+  std::unique_ptr<Piece> filling;  // the reading thread's
+  std::shared_ptr<Piece> current;  // the user's
+  size_t at = 0;                   // the next item in it
+  uint64_t header_offset = 0;
 
   std::thread thread;
 };
+
+TarReadAhead::Impl::Impl(ByteSource& the_source)
+    : source(the_source), filling(std::make_unique<Piece>()) {
+  waiting.reserve(kPieces);
+  used.reserve(kPieces);
+  while (used.size() < kPieces - 1) used.push_back(std::make_unique<Piece>());
+  thread = sys::starting_thread([this] { return std::thread([this] { read_all(); }); });
+}
+
+TarReadAhead::Impl::~Impl() {
+  {
+    const std::lock_guard lock(mutex);
+    abandoned = true;
+  }
+  changed.notify_all();
+  thread.join();
+  current.reset();
+}
 
 void TarReadAhead::Impl::read_all() {
   try {
     read_members();
   } catch (...) {
-    filling.error = std::current_exception();
+    filling->error = std::current_exception();
   }
-  filling.is_last = true;
+  filling->is_last = true;
   hand_over();
 }
 
@@ -119,53 +136,66 @@ void TarReadAhead::Impl::read_members() {
       digest.add(data->offset, data->bytes);
       if (!data->bytes.empty() && !add(*std::move(data))) return;
     }
-    filling.items.emplace_back(End{digest.finish(size)});
+    filling->items.emplace_back(End{digest.finish(size)});
   }
   tar.drain();
 }
 
 // This and the next two: false when nobody wants more.
 bool TarReadAhead::Impl::add(TarEntry entry, uint64_t offset) {
-  filling.weight += weight_of(entry);
-  filling.items.emplace_back(Member{std::move(entry), offset});
-  return filling.weight < kPieceSize || hand_over();
+  filling->weight += weight_of(entry);
+  filling->items.emplace_back(Member{std::move(entry), offset});
+  return filling->weight < kPieceSize || hand_over();
 }
 
 bool TarReadAhead::Impl::add(TarReader::Data data) {
   keep(data);
-  filling.weight += data.bytes.size();
-  filling.items.emplace_back(std::move(data));
-  return filling.weight < kPieceSize || hand_over();
+  filling->weight += data.bytes.size();
+  filling->items.emplace_back(std::move(data));
+  return filling->weight < kPieceSize || hand_over();
 }
 
+// Allocates nothing: it is how an error gets to the user.
 bool TarReadAhead::Impl::hand_over() {
   {
     std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return abandoned || !waiting; });
+    changed.wait(lock, [&] { return abandoned || !used.empty(); });
     if (abandoned) return false;
-    waiting = std::exchange(filling, std::exchange(used, {}));
+    waiting.push_back(std::exchange(filling, std::move(used.back())));
+    used.pop_back();
   }
   changed.notify_all();
-  filling.items.clear();  // here, as TarReader wants it
-  filling.weight = 0;
+  filling->items.clear();  // here, as TarReader wants it
+  filling->weight = 0;
   return true;
 }
 
 // False at the end of the stream.
 bool TarReadAhead::Impl::has_item() {
-  while (at == current.items.size()) {
-    if (current.error) std::rethrow_exception(current.error);
-    if (current.is_last) return false;
+  while (!current || at == current->items.size()) {
+    if (current && current->error) std::rethrow_exception(current->error);
+    if (current && current->is_last) return false;
+    current = {wait_for_piece().release(),
+               [this](Piece* piece) { take_back(std::unique_ptr<Piece>(piece)); }};
     at = 0;
-    {
-      std::unique_lock lock(mutex);
-      changed.wait(lock, [&] { return waiting.has_value(); });
-      used = std::exchange(current, *std::move(waiting));
-      waiting.reset();
-    }
-    changed.notify_all();
   }
   return true;
+}
+
+std::unique_ptr<Piece> TarReadAhead::Impl::wait_for_piece() {
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return !waiting.empty(); });
+  std::unique_ptr<Piece> piece = std::move(waiting.front());
+  waiting.erase(waiting.begin());
+  return piece;
+}
+
+void TarReadAhead::Impl::take_back(std::unique_ptr<Piece> piece) {
+  {
+    const std::lock_guard lock(mutex);
+    used.push_back(std::move(piece));
+  }
+  changed.notify_all();
 }
 
 TarReadAhead::TarReadAhead(ByteSource& source) : impl_(std::make_unique<Impl>(source)) {}
@@ -173,7 +203,7 @@ TarReadAhead::~TarReadAhead() = default;
 
 std::optional<TarEntry> TarReadAhead::next() {
   while (impl_->has_item()) {
-    auto* const member = std::get_if<Member>(&impl_->current.items[impl_->at++]);
+    auto* const member = std::get_if<Member>(&impl_->current->items[impl_->at++]);
     if (member == nullptr) continue;
     impl_->header_offset = member->header_offset;
     return std::move(member->entry);
@@ -183,14 +213,14 @@ std::optional<TarEntry> TarReadAhead::next() {
 
 std::optional<TarReader::Data> TarReadAhead::read_data() {
   if (!impl_->has_item()) return std::nullopt;
-  const auto* const run = std::get_if<Run>(&impl_->current.items[impl_->at]);
+  const auto* const run = std::get_if<Run>(&impl_->current->items[impl_->at]);
   if (run == nullptr) return std::nullopt;
   ++impl_->at;
-  return TarReader::Data{run->offset, run->bytes};
+  return TarReader::Data{run->offset, run->bytes, {impl_->current, run->bytes.data()}};
 }
 
 Digest TarReadAhead::digest() const {
-  return std::get<End>(impl_->current.items[impl_->at]).digest;
+  return std::get<End>(impl_->current->items[impl_->at]).digest;
 }
 
 uint64_t TarReadAhead::header_offset() const { return impl_->header_offset; }

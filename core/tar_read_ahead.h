@@ -30,7 +30,8 @@ class TarReadAhead {
   /// As TarReader::next(), but nullopt means that the source was read to its clean end as well.
   std::optional<TarEntry> next();
 
-  /// As TarReader::read_data(), but `buffer` is null.
+  /// As TarReader::read_data(). `buffer` is never null, and any thread may let it go while this
+  /// lives; but only a few pieces of the stream are in memory, and the thread waits for one.
   std::optional<TarReader::Data> read_data();
 
   /// Of the current member's data, all of which read_data() has given.

@@ -37,8 +37,7 @@ auto call_on(At file, ByFd by_fd, ByPath by_path) {
 bool has_none(int errnum) { return errnum == ENODATA || errnum == EOPNOTSUPP; }
 
 [[noreturn]] void fail(const char* act, const char* attribute, At file) {
-  throw_errno(
-      [&] { return std::string(act) + " " + quoted(attribute) + " of " + quoted(file.name); });
+  throw_errno([&] { return std::string(act) + " " + quoted(attribute) + " of " + describe(file); });
 }
 
 // Calls `read` with a small buffer first, as nearly all values and lists are short, and hands what
@@ -59,6 +58,8 @@ bool read_growing(Read read, Use use) {
 }
 
 }  // namespace
+
+std::string describe(At file) { return file.name.empty() ? "it" : quoted(file.name); }
 
 std::optional<std::string> get(At file, const char* attribute) {
   std::optional<std::string> value;
@@ -92,15 +93,19 @@ std::vector<std::string> list(At file) {
 }
 
 void set(At file, const char* attribute, std::string_view value) {
-  if (::lsetxattr(path_of(file).c_str(), attribute, value.data(), value.size(), 0) != 0) {
-    fail("set xattr", attribute, file);
-  }
+  const int result = call_on(
+      file, [&](int fd) { return ::fsetxattr(fd, attribute, value.data(), value.size(), 0); },
+      [&](const char* path) {
+        return ::lsetxattr(path, attribute, value.data(), value.size(), 0);
+      });
+  if (result != 0) fail("set xattr", attribute, file);
 }
 
 void remove(At file, const char* attribute) {
-  if (::lremovexattr(path_of(file).c_str(), attribute) != 0 && !has_none(errno)) {
-    fail("remove xattr", attribute, file);
-  }
+  const int result = call_on(
+      file, [&](int fd) { return ::fremovexattr(fd, attribute); },
+      [&](const char* path) { return ::lremovexattr(path, attribute); });
+  if (result != 0 && !has_none(errno)) fail("remove xattr", attribute, file);
 }
 
 }  // namespace overlayd::xattr

@@ -19,6 +19,9 @@ struct At {
   std::string_view name;
 };
 
+/// For messages, in which something around it names what `dirfd` is open on.
+std::string describe(At file);
+
 /// nullopt: no such attribute, or the file system has none.
 std::optional<std::string> get(At file, const char* attribute);
 /// Names; empty where the file system has no attributes.
