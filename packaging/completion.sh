@@ -6,7 +6,7 @@
 _overlayd() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} offered=""
   case $before in
-    overlayd) offered='serve check ls tree show du status --help --version' ;;
+    overlayd) offered='serve check ls tree show du status adopt release --help --version' ;;
     --log-level) offered='debug info warning error off' ;;
     --log-format) offered='text json' ;;
     --metrics)
@@ -15,6 +15,7 @@ _overlayd() {
       ;;
     --mount-api) offered='auto layer-fds layer-names classic' ;;
     --durability) offered='strict syncfs none' ;;
+    --driver) ;;
     --socket) compopt -o default ;;
     --state-dir | --layerdb) compopt -o dirnames ;;
     *)
@@ -29,6 +30,10 @@ _overlayd() {
           [[ ${COMP_WORDS[1]} == status ]] || offered+=' --full --layerdb'
           [[ ${COMP_WORDS[1]} == @(du|status) ]] || offered+=' --size --state-dir'
           [[ ${COMP_WORDS[1]} != ls ]] || offered+=' --mounted --unfinished --orphans'
+          [[ $word == -* ]] || compopt -o dirnames
+          ;;
+        adopt | release)
+          offered='--help --dry-run --driver'
           [[ $word == -* ]] || compopt -o dirnames
           ;;
       esac

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "plugin/move_record.h"
 #include "plugin/propagation.h"
 #include "plugin/version.h"
 
@@ -153,6 +154,7 @@ void Driver::exchange(const InitRequest& request) {
 }
 
 void Driver::open(const InitRequest& request) {
+  check_not_being_moved(request.home);
   store_ = open_store_({.home = request.home,
                         .state_dir = state_.path(),
                         .options = request.options,

@@ -18,6 +18,7 @@
 #include "plugin/log.h"
 #include "plugin/metrics.h"
 #include "plugin/metrics_server.h"
+#include "plugin/move_command.h"
 #include "plugin/options.h"
 #include "plugin/routes.h"
 #include "plugin/service_manager.h"
@@ -90,6 +91,7 @@ int main(int argc, char** argv) {
     return run_inspect(*command.inspect, std::cout, std::cerr, look_at_terminal(STDOUT_FILENO),
                        ::isatty(STDERR_FILENO) == 1);
   }
+  if (command.move) return run_move(*command.move, std::cout, std::cerr);
   if (!command.serve) return command.exit_code;
   raise_descriptor_limit();
   Log log(command.serve->log_level, command.serve->log_format);

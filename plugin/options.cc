@@ -144,6 +144,44 @@ void add_inspect(CLI::App& app, const InspectCommand& inspect, InspectOptions& o
   command->add_flag("--size", options.view.measure, "Measure the sizes that are not recorded");
 }
 
+struct MoveCommandLine {
+  Direction direction;
+  const char *name, *description, *footer;
+};
+
+constexpr MoveCommandLine kMoveCommands[] = {
+    {Direction::Adopt, "adopt", "Take over the layers, images and containers of Docker's overlay2",
+     "The engine must be stopped. Nothing is copied. Interrupted, it goes on when it is run "
+     "again,\n"
+     "or back with release.\n\n"
+     "Exit status: 0 done, 1 refused and nothing changed, 2 error: run it again\n\n"
+     "Examples:\n"
+     "  systemctl stop docker.socket docker\n"
+     "  overlayd adopt --dry-run /var/lib/docker\n"
+     "  overlayd adopt /var/lib/docker"},
+    {Direction::Release, "release", "Give them back to Docker's overlay2",
+     "The engine and overlayd must be stopped. Nothing is copied. Interrupted, it goes on when it "
+     "is\n"
+     "run again, or back with adopt.\n\n"
+     "Exit status: 0 done, 1 refused and nothing changed, 2 error: run it again\n\n"
+     "Examples:\n"
+     "  systemctl stop docker.socket docker overlayd\n"
+     "  overlayd release /var/lib/docker"},
+};
+
+void add_move(CLI::App& app, const MoveCommandLine& move, MoveOptions& options) {
+  CLI::App* command = app.add_subcommand(move.name, move.description);
+  command->footer(move.footer);
+  command->parse_complete_callback([&options, &move] { options.direction = move.direction; });
+  command->add_option("DATA-ROOT", options.root, "Directory of the engine")->required();
+  command
+      ->add_option("--driver", options.driver,
+                   "What the engine calls overlayd, if not \"overlayd\": of a managed plugin "
+                   "NAME:TAG")
+      ->type_name("NAME");
+  command->add_flag("--dry-run", options.dry_run, "Only say what would be done, or why not");
+}
+
 ServeOptions cooked(const RawOptions& raw) {
   std::optional<MetricsAddress> metrics;
   if (!raw.metrics.empty()) metrics = parse_metrics_address(raw.metrics);
@@ -170,6 +208,8 @@ CommandLine parse_command_line(int argc, const char* const* argv, std::ostream& 
   add_check(app, check);
   InspectOptions inspect;
   for (const InspectCommand& command : kInspectCommands) add_inspect(app, command, inspect);
+  MoveOptions move;
+  for (const MoveCommandLine& command : kMoveCommands) add_move(app, command, move);
   CommandLine line;
   try {
     app.parse(argc, argv);
@@ -177,6 +217,8 @@ CommandLine parse_command_line(int argc, const char* const* argv, std::ostream& 
       line.serve = cooked(raw);
     } else if (app.got_subcommand("check")) {
       line.check = std::move(check);
+    } else if (app.got_subcommand("adopt") || app.got_subcommand("release")) {
+      line.move = std::move(move);
     } else {
       line.inspect = std::move(inspect);
     }

@@ -14,6 +14,7 @@
 #include "core/store_view.h"
 #include "plugin/log.h"
 #include "plugin/metrics_server.h"
+#include "plugin/move_plan.h"
 
 namespace overlayd {
 
@@ -50,6 +51,7 @@ struct CommandLine {
   std::optional<ServeOptions> serve;
   std::optional<CheckOptions> check;
   std::optional<InspectOptions> inspect;
+  std::optional<MoveOptions> move;
   int exit_code = 0;
 };
 

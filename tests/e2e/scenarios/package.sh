@@ -23,7 +23,7 @@ same "the package's files" "-rw-r--r-- root/root ./etc/default/overlayd
   "$(dpkg-deb --contents "$package" | awk '!/\/$/ { print $1, $2, $6 }')"
 
 # --- what it says of the program
-options=$(for command in "" serve check ls tree show du status; do "$OVERLAYD" $command --help; done | grep -oE -- '--[a-z-]+' | sort -u)
+options=$(for command in "" serve check ls tree show du status adopt release; do "$OVERLAYD" $command --help; done | grep -oE -- '--[a-z-]+' | sort -u)
 same "the man page has every option" "$options" \
   "$(sed -nE 's/^\.(It |Op )?Fl -([a-z-]+).*$/--\2/p' "$ROOT/packaging/overlayd.8" | sort -u)"
 same "and bash completes it" "$options" "$(grep -oE -- '--[a-z-]+' "$ROOT/packaging/completion.sh" | grep -vx -- -- | sort -u)"

@@ -9,6 +9,7 @@
 
 #include <doctest/doctest.h>
 
+#include "core/sys.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/plugin/fake_store.h"
 
@@ -148,6 +149,20 @@ TEST_SUITE("driver") {
     CHECK_THROWS_AS(process.driver.init(machine.home("broken")), Error);
     CHECK(mentions(error_of([&] { process.driver.put(layer("a")); }), "not initialised"));
     CHECK_FALSE(process.state.read_init().has_value());
+  }
+
+  TEST_CASE("a home that is being moved between drivers is not served") {
+    Machine machine;
+    Process(machine).driver.init(machine.home("home"));
+    machine.scratch.write("overlayd-move.json", "");
+    Process process(machine);
+    CHECK(mentions(error_of([&] { process.driver.put(layer("a")); }), "was interrupted"));
+    CHECK(mentions(error_of([&] { process.driver.init(machine.home("home")); }),
+                   "run `overlayd adopt` or `overlayd release` again"));
+    CHECK(machine.world.opened.size() == 1);
+    sys::unlinkat(machine.scratch.fd(), "overlayd-move.json", 0);
+    process.driver.init(machine.home("home"));
+    CHECK(machine.world.opened.size() == 2);
   }
 
   TEST_CASE("a new process serves the last home without an Init") {

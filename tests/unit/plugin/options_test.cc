@@ -134,6 +134,21 @@ TEST_SUITE("options") {
     CHECK(parse({"status", "--help"}).out.find("Example") != std::string::npos);
   }
 
+  TEST_CASE("moves take the engine's data root and, if it is another, the driver's name") {
+    const Outcome adopt = parse({"adopt", "--dry-run", "/root"});
+    REQUIRE(adopt.command.move);
+    CHECK(adopt.command.move->direction == Direction::Adopt);
+    CHECK(adopt.command.move->root == "/root");
+    CHECK(adopt.command.move->dry_run);
+    CHECK(!adopt.command.move->driver);
+    const Outcome release = parse({"release", "--driver", "x:1", "/root"});
+    REQUIRE(release.command.move);
+    CHECK(release.command.move->direction == Direction::Release);
+    CHECK(release.command.move->driver == "x:1");
+    CHECK(!release.command.move->dry_run);
+    CHECK(parse({"adopt", "--help"}).out.find("Examples") != std::string::npos);
+  }
+
   TEST_CASE("wrong use is explained and fails") {
     const std::vector<std::vector<const char*>> lines{
         {},
@@ -150,12 +165,16 @@ TEST_SUITE("options") {
         {"ls"},
         {"show", "/home"},
         {"status", "--size", "/home"},
+        {"adopt"},
+        {"adopt", "--json", "/root"},
+        {"release", "--driver"},
     };
     for (const auto& line : lines) {
       const Outcome outcome = parse(line);
       CHECK_FALSE(outcome.command.serve);
       CHECK_FALSE(outcome.command.check);
       CHECK_FALSE(outcome.command.inspect);
+      CHECK_FALSE(outcome.command.move);
       CHECK(outcome.command.exit_code != 0);
       CHECK_FALSE(outcome.err.empty());
     }
