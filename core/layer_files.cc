@@ -89,9 +89,11 @@ std::optional<LayerContents> read_layer(int home, const LayerId& id) {
 }
 
 void stage_layer(int home, const std::string& directory, const LayerRecord& record,
-                 const LayerOwner& owner, Commit commit) {
+                 const LayerOwner& owner, Commit commit,
+                 const std::function<void(int directory)>& prepare) {
   const UniqueFd layer = make_directory(home, directory, kLayerMode, ::geteuid(), owner.root_gid);
   if (!layer) throw SysError(EEXIST, "make directory " + quoted(directory));
+  if (prepare) prepare(layer.get());
   make_content_directory(layer.get(), layout::kDiff, owner);
   std::vector<UniqueFd> files;
   files.push_back(write_new_file(layer.get(), layout::kLink, record.link, 0644));

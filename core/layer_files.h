@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,10 +49,11 @@ struct LayerContents {
 std::optional<LayerContents> read_layer(int home, const LayerId& id);
 
 /// Makes a complete empty layer as <home>/<directory>, somewhere outside the layers' own names,
-/// with its files' data as `commit` must have it. Leaves what it made on failure: staging is swept
-/// by its owner.
+/// with its files' data as `commit` must have it. `prepare` gets the directory, open for reading,
+/// before anything is in it. Leaves what it made on failure: staging is swept by its owner.
 void stage_layer(int home, const std::string& directory, const LayerRecord& record,
-                 const LayerOwner& owner, Commit commit);
+                 const LayerOwner& owner, Commit commit,
+                 const std::function<void(int directory)>& prepare = {});
 
 /// Makes the directory that holds a layer's content, with the mode and owner that an empty one has.
 void make_content_directory(int dirfd, const std::string& name, const LayerOwner& owner);

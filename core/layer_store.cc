@@ -18,6 +18,7 @@
 #include "core/layer_diff.h"
 #include "core/layer_files.h"
 #include "core/layer_mounts.h"
+#include "core/layer_quotas.h"
 #include "core/layer_table.h"
 #include "core/layout.h"
 #include "core/overlay_support.h"
@@ -107,6 +108,7 @@ class OverlayLayerStore final : public LayerStore {
   LayerOwner owner_;
   UniqueFd home_;
   UniqueFd lock_;
+  std::optional<LayerQuotas> quotas_;
   Commit commit_;
   OverlaySupport overlay_;
   LayerTable table_;
@@ -124,6 +126,8 @@ OverlayLayerStore::OverlayLayerStore(StoreConfig config, Observer& observer)
       owner_{config_.id_maps.root_uid(), config_.id_maps.root_gid()} {
   make_directories();
   lock_ = lock_store(home_.get());
+  quotas_.emplace(home_.get(), options_.projects);
+  if (options_.limits.any()) quotas_->require();
   choose_mount_method();
   mounts_.emplace(config_.home, home_.get(), config_.state_dir, overlay_, owner_, observer_);
   choose_commit();
@@ -222,6 +226,7 @@ StoreStatus OverlayLayerStore::status() const {
                      .mounted = 0,
                      .unfinished = 0,
                      .trash = trash_->waiting(),
+                     .quota_obstacle = obstacle_to_limits(home_.get()).value_or(""),
                      .damaged = {}};
   for (const LayerPtr& layer : table_.all()) {
     const Lock lock(layer->mutex);
@@ -247,7 +252,8 @@ bool OverlayLayerStore::idle() const {
 
 void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
                                const CreateOptions& options) {
-  check_create_options(options);
+  const QuotaLimits limits = parse_create_options(options, options_);
+  if (limits.any()) quotas_->require();
   if (table_.find(id)) throw Error(ErrorKind::AlreadyExists, layer_name(id) + " exists already");
   const LayerPtr parent = parent_id ? require(*parent_id) : nullptr;
   if (parent && parent->depth + 1 > overlay_.max_lowers) {
@@ -270,7 +276,9 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
   LayerRecord record;
   record.link = link;
   if (parent) record.lowers = parent->links();
-  stage_layer(home_.get(), staged, record, owner_, commit_);
+  stage_layer(home_.get(), staged, record, owner_, commit_, [&](int directory) {
+    if (limits.any()) quotas_->limit(directory, limits);
+  });
 
   const bool marked = parent && adopt_child(*parent);
   ScopeExit disown([&] {
@@ -363,7 +371,9 @@ std::filesystem::path OverlayLayerStore::get(const LayerId& id, const std::strin
   const Lock lock(layer->mutex);
   check_usable(*layer);
   if (layer->has_digests && !layer->committed) drop_digests(*layer);
-  return mounts_->hold(*layer, mount_label);
+  std::filesystem::path path;
+  quotas_->with_room(id.str(), [&] { path = mounts_->hold(*layer, mount_label); });
+  return path;
 }
 
 // Before anybody can write. What is written may reach the disk first, unless this waits.
@@ -659,12 +669,15 @@ void OverlayLayerStore::finish_filling(Layer& layer, int64_t size) {
 }
 
 // What was extracted goes; an empty partial/ stays, so that nobody takes the layer for an empty
-// one: a retried ApplyDiff may carry only the rest of the stream.
+// one: a retried ApplyDiff may carry only the rest of the stream. The trash takes the layer's
+// limits off with it, and the layer, which takes only remove(), needs none any more.
 void OverlayLayerStore::abandon_filling(Layer& layer) noexcept {
   const Lock lock(layer.mutex);
   try {
     const std::string empty = std::string(layout::kStagingDirectory) + "/" + layout::random_name();
     make_content_directory(home_.get(), empty, owner_);
+    share_project(sys::open_directory(home_.get(), layer.id.str()).get(),
+                  sys::open_directory(home_.get(), empty).get());
     sys::renameat(home_.get(), empty, home_.get(), layout::in_layer(layer.id, layout::kPartial),
                   RENAME_EXCHANGE);
     trash_->take(home_.get(), empty);

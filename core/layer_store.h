@@ -64,6 +64,7 @@ struct StoreStatus {
   size_t mounted = 0;
   size_t unfinished = 0;             ///< layers whose ApplyDiff did not finish, and is over
   size_t trash = 0;                  ///< what is removed but not deleted yet
+  std::string quota_obstacle;        ///< why layers cannot be limited; empty: they can
   std::vector<std::string> damaged;  ///< ids of the layers that can only be removed, sorted
 };
 
@@ -90,8 +91,9 @@ class LayerStore {
  public:
   /// Opens (or makes) the store: checks kernel and file system, repairs what a crash left behind,
   /// reads the layer tree and compares recorded mounts with the kernel's mount table. Unmounts
-  /// nothing. Throws Error(Unsupported) naming what is missing, InvalidArgument for an unknown
-  /// option, Busy if another process has this store open.
+  /// nothing. Throws Error(Unsupported) naming what is missing, also for limits of layers that the
+  /// options ask for, InvalidArgument for an unknown option, Busy if another process has this store
+  /// open.
   static std::unique_ptr<LayerStore> open(StoreConfig config, Observer& observer);
 
   virtual ~LayerStore() = default;  ///< stops background work; mounts stay as they are
@@ -99,10 +101,11 @@ class LayerStore {
   virtual const StoreConfig& config() const = 0;
 
   /// Makes an empty layer on `parent` (null: on nothing). Read-only layers (image layers, build
-  /// snapshots) and container layers differ only in the options they may carry. The layer stays
-  /// writable until it gets a child. AlreadyExists: the id is taken. NotFound: no such parent.
-  /// Busy: the parent is being filled. InvalidArgument: too many layers below, or an option that is
-  /// not known.
+  /// snapshots) and container layers differ only in that these can have limits
+  /// (core/layer_quotas.h), from `options` or the store's. Either stays writable until it gets a
+  /// child. AlreadyExists: the id is taken. NotFound: no such parent. Busy: the parent is being
+  /// filled. InvalidArgument: too many layers below, or an option that is not known. Unsupported:
+  /// limits where there can be none.
   virtual void create(const LayerId& id, const LayerId* parent, const CreateOptions& options) = 0;
 
   /// Unmounts the layer if it is mounted, and removes it: it is gone when this returns, its space

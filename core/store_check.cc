@@ -12,6 +12,7 @@
 #include "core/content_check.h"
 #include "core/engine_layers.h"
 #include "core/error.h"
+#include "core/layer_quotas.h"
 #include "core/layout.h"
 #include "core/store_lock.h"
 #include "core/store_look.h"
@@ -73,6 +74,7 @@ class Checker {
     for (const std::string& name : names_in(home_.get(), directory)) {
       const std::string path = std::string(directory) + "/" + name;
       try {
+        release_project(home_.get(), path);
         sys::remove_tree(home_.get(), path);
         report_.repaired.push_back("removed " + path);
       } catch (const Error& error) {

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/filesystem.h"
+#include "core/layer_quotas.h"
 #include "core/layout.h"
 #include "core/overlay_support.h"
 #include "core/sys.h"
@@ -46,9 +47,11 @@ StoreMeans find_store_means(const std::filesystem::path& home) {
   StoreMeans means{.filesystem = filesystem_name(fd.get()),
                    .commit = choose_commit_method(Durability::Strict, fd.get()),
                    .mount_method = std::nullopt,
-                   .mount_reason = {}};
+                   .mount_reason = {},
+                   .quota_obstacle = {}};
   add_space(fd.get(), means);
   add_mount_method(fd.get(), means);
+  means.quota_obstacle = obstacle_to_limits(fd.get()).value_or("");
   return means;
 }
 

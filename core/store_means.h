@@ -20,6 +20,7 @@ struct StoreMeans {
   CommitChoice commit;                      ///< of durability `strict`
   std::optional<MountMethod> mount_method;  ///< what `auto` takes
   std::string mount_reason;                 ///< why that is not known
+  std::string quota_obstacle;               ///< why layers cannot be limited; empty: they can
 };
 
 /// Throws SysError when the file system cannot be asked.

@@ -3,7 +3,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <string_view>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <system_error>
 
 #include "core/error.h"
 
@@ -25,37 +29,121 @@ bool is_bool(const std::string& text) {
   return std::find(std::begin(kBools), std::end(kBools), text) != std::end(kBools);
 }
 
-[[noreturn]] void refuse_quota(const std::string& option) {
-  throw Error(ErrorKind::Unsupported, "option " + quoted(option) + ": overlayd has no quotas yet");
+[[noreturn]] void refuse(const std::string& what) { throw Error(ErrorKind::InvalidArgument, what); }
+
+/// Digits and nothing else.
+template <typename Number>
+std::optional<Number> number_in(std::string_view text) {
+  Number number{};
+  const char* const end = text.data() + text.size();
+  if (text.empty() || std::isdigit(static_cast<unsigned char>(text.front())) == 0) return {};
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || rest != end) return std::nullopt;
+  return number;
+}
+
+uint64_t parse_inodes(const std::string& text) {
+  if (const auto number = number_in<uint64_t>(text)) return *number;
+  refuse(quoted(text) + " is not a number of files");
+}
+
+ProjectRange parse_projects(const std::string& text) {
+  const size_t dash = std::min(text.find('-'), text.size());
+  const auto first = number_in<ProjectId>(std::string_view(text).substr(0, dash));
+  const auto last =
+      number_in<ProjectId>(std::string_view(text).substr(std::min(dash + 1, text.size())));
+  // 0 is what everything has that is in no project; the largest is the kernel's for "none".
+  const bool is_range = first && last && *first > 0 && *first <= *last &&
+                        *last < std::numeric_limits<ProjectId>::max();
+  if (!is_range) refuse(quoted(text) + " is not FIRST-LAST, of numbers from 1 to 4294967294");
+  return {.first = *first, .last = *last};
+}
+
+void take_store_option(const std::string& key, const std::string& value, StoreOptions& out) {
+  if (key == "overlay2.size" || key == "overlayd.size") {
+    out.limits.bytes = parse_size(value);
+  } else if (key == "overlayd.inodes") {
+    out.limits.inodes = parse_inodes(value);
+  } else if (key == "overlayd.project_ids") {
+    out.projects = parse_projects(value);
+  } else if (key == "overlay2.override_kernel_check") {
+    if (!is_bool(value)) refuse("not true or false");
+  }
+}
+
+bool is_store_option(const std::string& key) {
+  static constexpr std::string_view kKeys[] = {"overlay2.size", "overlayd.size", "overlayd.inodes",
+                                               "overlayd.project_ids",
+                                               "overlay2.override_kernel_check"};
+  return std::find(std::begin(kKeys), std::end(kKeys), key) != std::end(kKeys);
+}
+
+uint64_t unit_of(char letter) {
+  static constexpr std::string_view kLetters = "kmgtp";
+  return uint64_t{1} << (10 * (kLetters.find(letter) + 1));
+}
+
+/// Takes the unit off the end of `text`.
+uint64_t take_unit(std::string_view& text) {
+  if (text.ends_with('b')) text.remove_suffix(1);
+  if (text.ends_with('i')) text.remove_suffix(1);
+  uint64_t unit = 1;
+  if (!text.empty() && std::string_view("kmgtp").find(text.back()) != std::string_view::npos) {
+    unit = unit_of(text.back());
+    text.remove_suffix(1);
+  }
+  if (text.ends_with(' ')) text.remove_suffix(1);
+  return unit;
 }
 
 }  // namespace
 
+uint64_t parse_size(std::string_view text) {
+  const std::string lower = trimmed_lower(text);
+  std::string_view rest = lower;
+  const uint64_t unit = take_unit(rest);
+  const auto whole = number_in<uint64_t>(rest);
+  // A number of more bytes than 2^53 is exact only without a fraction.
+  if (whole && *whole <= std::numeric_limits<int64_t>::max() / unit) return *whole * unit;
+  const bool is_plain = rest.find_first_not_of("0123456789.") == std::string_view::npos;
+  const auto fraction = is_plain ? number_in<double>(rest) : std::nullopt;
+  if (!fraction) refuse(quoted(text) + " is not a size, such as 10G or 512m");
+  const double bytes = *fraction * static_cast<double>(unit);
+  if (bytes >= 9223372036854775808.0) refuse(quoted(text) + " is more than any disk holds");
+  return static_cast<uint64_t>(std::ceil(bytes));  // no limit is asked for by 0 alone
+}
+
 StoreOptions parse_store_options(const std::vector<std::string>& options) {
+  StoreOptions out;
   for (const std::string& option : options) {
     const size_t equals = option.find('=');
     if (equals == std::string::npos) {
-      throw Error(ErrorKind::InvalidArgument,
-                  "option " + quoted(option) + " is not of the form key=value");
+      refuse("option " + quoted(option) + " is not of the form key=value");
     }
     const std::string key = trimmed_lower(std::string_view(option).substr(0, equals));
     const std::string value = trimmed_lower(std::string_view(option).substr(equals + 1));
-    if (key == "overlay2.size" || key == "overlayd.size") refuse_quota(option);
-    if (key != "overlay2.override_kernel_check") {
-      throw Error(ErrorKind::InvalidArgument, "option " + quoted(key) + " is unknown");
-    }
-    if (!is_bool(value)) {
-      throw Error(ErrorKind::InvalidArgument, "option " + quoted(option) + ": not true or false");
-    }
+    if (!is_store_option(key)) refuse("option " + quoted(key) + " is unknown");
+    with_context("option " + quoted(option), [&] { take_store_option(key, value, out); });
   }
-  return {};
+  return out;
 }
 
-void check_create_options(const CreateOptions& options) {
-  for (const auto& [key, value] : options.storage_options) {
-    if (trimmed_lower(key) == "size") refuse_quota(key + "=" + value);
-    throw Error(ErrorKind::InvalidArgument, "storage option " + quoted(key) + " is unknown");
+QuotaLimits parse_create_options(const CreateOptions& options, const StoreOptions& store) {
+  QuotaLimits limits = options.is_writable ? store.limits : QuotaLimits{};
+  for (const auto& [name, value] : options.storage_options) {
+    const std::string key = trimmed_lower(name);
+    const bool is_size = key == "size";
+    if (!is_size && key != "inodes") refuse("storage option " + quoted(name) + " is unknown");
+    with_context("storage option " + quoted(name + "=" + value), [&] {
+      if (!options.is_writable) refuse("only a container's layer can be limited");
+      if (is_size) {
+        limits.bytes = parse_size(value);
+      } else {
+        limits.inodes = parse_inodes(trimmed_lower(value));
+      }
+    });
   }
+  return limits;
 }
 
 }  // namespace overlayd

@@ -252,4 +252,8 @@ DiskUsage layer_usage(const StoreView& store, size_t layer) {
   return disk_usage(open_store(store.home).get(), store.layers[layer].id.str());
 }
 
+std::optional<LayerQuota> layer_quota(const StoreView& store, size_t layer) {
+  return quota_of_layer(open_store(store.home).get(), store.layers[layer].id.str());
+}
+
 }  // namespace overlayd

@@ -18,6 +18,7 @@
 #include "core/disk_usage.h"
 #include "core/engine_layers.h"
 #include "core/layer_id.h"
+#include "core/layer_quotas.h"
 #include "core/mountinfo.h"
 #include "core/store_survey.h"
 
@@ -96,5 +97,6 @@ StoreUsage measure_usage(const StoreView& store, const UsageProgress& progress =
 
 /// Of one.
 DiskUsage layer_usage(const StoreView& store, size_t layer);
+std::optional<LayerQuota> layer_quota(const StoreView& store, size_t layer);
 
 }  // namespace overlayd

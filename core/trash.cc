@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "core/error.h"
+#include "core/layer_quotas.h"
 #include "core/layout.h"
 #include "core/sys.h"
 
@@ -51,12 +52,23 @@ void Trash::run(std::stop_token stop) {
   }
 }
 
+// Limits that stay are no reason to keep the files.
+void Trash::release(const std::string& name) {
+  try {
+    release_project(directory_.get(), name);
+  } catch (const std::exception& error) {
+    observer_.note(NoteLevel::Warning,
+                   "the limits of a removed layer in trash stay: " + std::string(error.what()));
+  }
+}
+
 void Trash::empty(const std::stop_token& stop) {
   const auto go_on = [&] { return !stop.stop_requested(); };
   try {
     for (const sys::DirEntry& entry : sys::list_directory(directory_.get())) {
       if (!go_on()) return;
       try {
+        release(entry.name);
         sys::remove_tree(directory_.get(), entry.name, go_on);
       } catch (const std::exception& error) {
         observer_.note(NoteLevel::Warning,

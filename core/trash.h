@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Trash: removal in two steps, a rename that counts and a deletion that takes its time. One
-// background thread deletes. What a stop leaves behind, the next start finds. Any thread may call.
+// background thread deletes, and takes limits off (core/layer_quotas.h). What a stop leaves behind,
+// the next start finds. Any thread may call.
 #pragma once
 
 #include <condition_variable>
@@ -34,6 +35,7 @@ class Trash {
 
  private:
   void run(std::stop_token stop);
+  void release(const std::string& name);
   void empty(const std::stop_token& stop);
 
   UniqueFd directory_;

@@ -181,8 +181,15 @@ Driver::Use Driver::use() {
   return {.lock = std::move(lock), .store = *store_};
 }
 
-EmptyReply Driver::create(const CreateRequest& request) {
-  use()->create(request.id, pointer(request.parent), {.storage_options = request.storage_options});
+EmptyReply Driver::create(const CreateRequest& request) { return create_layer(request, false); }
+
+EmptyReply Driver::create_read_write(const CreateRequest& request) {
+  return create_layer(request, true);
+}
+
+EmptyReply Driver::create_layer(const CreateRequest& request, bool is_writable) {
+  use()->create(request.id, pointer(request.parent),
+                {.storage_options = request.storage_options, .is_writable = is_writable});
   return {};
 }
 
@@ -219,6 +226,7 @@ StatusReply Driver::status() {
            {"overlayd Version", std::string(version())},
            {"Mount API", std::string(to_string(status.mount_method))},
            {"Durability", durability_of(status)},
+           {"Layer Quotas", status.quota_obstacle.empty() ? "true" : "false"},
            {"Layer Limit", std::to_string(status.max_lowers)},
            {"Layers", std::to_string(status.layers)},
            {"Mounted Layers", std::to_string(status.mounted)},

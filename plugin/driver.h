@@ -50,6 +50,7 @@ class Driver {
   ActivateReply activate() const { return {}; }
   CapabilitiesReply capabilities() const { return {}; }
   EmptyReply create(const CreateRequest& request);
+  EmptyReply create_read_write(const CreateRequest& request);
   EmptyReply remove(const LayerRequest& request);
   GetReply get(const GetRequest& request);
   EmptyReply put(const LayerRequest& request);
@@ -76,6 +77,7 @@ class Driver {
   };
 
   Use use();
+  EmptyReply create_layer(const CreateRequest& request, bool is_writable);
   void take(const InitRequest& request);
   bool settled(const InitRequest& request) const;
   void exchange(const InitRequest& request);

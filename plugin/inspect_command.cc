@@ -105,6 +105,7 @@ class Inspector {
     const LayerView& layer = found_.store.layers[found_.layer];
     found_.uses = find_uses(layer);
     found_.own = layer_usage(found_.store, found_.layer);
+    found_.quota = layer_quota(found_.store, found_.layer);
     for (auto at = layer.parent; at; at = found_.store.layers[*at].parent) {
       found_.below += layer_usage(found_.store, *at);
     }

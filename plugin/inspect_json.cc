@@ -70,6 +70,17 @@ Json usage_json(const DiskUsage& usage) {
   return {{"bytes", usage.bytes}, {"inodes", usage.inodes}, {"unread", usage.unread}};
 }
 
+Json quota_json(const std::optional<LayerQuota>& quota) {
+  if (!quota) return {};
+  const auto limit = [](uint64_t value) { return value == 0 ? Json() : Json(value); };
+  const ProjectUsage& usage = quota->usage;
+  return {{"project", quota->project},
+          {"bytes", usage.bytes},
+          {"inodes", usage.inodes},
+          {"most_bytes", limit(usage.limits.bytes)},
+          {"most_inodes", limit(usage.limits.inodes)}};
+}
+
 Json mount_json(const MountUse& use) {
   return {{"mount_point", use.mount.mount_point},
           {"id", use.mount.id},
@@ -104,6 +115,7 @@ void print_layer_json(const Inspection& found, std::ostream& out) {
                    {"work", layer.record.lowers.empty() ? Json() : Json(path(layout::kWork))},
                    {"merged", path(layout::kMerged)}};
   json["disk"] = {{"own", usage_json(found.own)}, {"shared", usage_json(found.below)}};
+  json["quota"] = quota_json(found.quota);
   Json mounts = Json::array();
   for (const MountUse& use : found.uses) mounts.push_back(mount_json(use));
   json["mounted_on"] = std::move(mounts);
@@ -143,6 +155,8 @@ void print_status_json(const Inspection& found, std::ostream& out) {
          {"no_mount_method", text_or_null(means.mount_reason)},
          {"commit_method", to_string(means.commit.method)},
          {"commit_reason", means.commit.reason},
+         {"quotas", means.quota_obstacle.empty()},
+         {"no_quotas", text_or_null(means.quota_obstacle)},
          {"layers", store.layers.size()},
          {"states", std::move(states)},
          {"staging", store.staged},

@@ -188,6 +188,16 @@ std::string describe(const DiskUsage& own, const DiskUsage& below) {
   return disk(own) + " of its own, " + disk(below) + " below";
 }
 
+std::string describe(const LayerQuota& quota) {
+  const auto& [limits, bytes, inodes] = quota.usage;
+  const auto most = [](uint64_t limit, const std::string& text) {
+    return limit == 0 ? std::string() : " of " + text;
+  };
+  return "project " + std::to_string(quota.project) + ": " + size_text(bytes) +
+         most(limits.bytes, size_text(limits.bytes)) + ", " + std::to_string(inodes) +
+         most(limits.inodes, std::to_string(limits.inodes)) + " inodes";
+}
+
 std::string space_of(const StoreMeans& means) {
   std::string text = means.filesystem + ", " + size_text(means.free_bytes) + " of " +
                      size_text(means.bytes) + " free";
@@ -270,6 +280,7 @@ void print_layer(const Inspection& found, std::ostream& out, const TextOptions& 
   facts.add("read-only", layer.record.committed ? "yes: other layers lie on it, or did" : "no");
   facts.add("size", size_of(layer) + (layer.record.size ? ", as recorded" : ""));
   facts.add("disk", describe(found.own, found.below));
+  facts.add("quota", found.quota ? describe(*found.quota) : "none");
   facts.add("digests", layer.record.has_digests ? "recorded" : "none");
   if (layer.user) {
     facts.add("engine's id", printable(layer.user->name));
@@ -311,6 +322,7 @@ void print_status(const Inspection& found, std::ostream& out, const TextOptions&
                                             : "unknown: " + means.mount_reason);
   facts.add("commits by",
             std::string(to_string(means.commit.method)) + " (" + means.commit.reason + ")");
+  facts.add("quotas", means.quota_obstacle.empty() ? "yes" : "no: " + means.quota_obstacle);
   facts.add("layers", std::to_string(store.layers.size()) + ": " + count(LayerState::Ready) + ", " +
                           count(LayerState::Mounted) + ", " + count(LayerState::Unfinished) + ", " +
                           count(LayerState::Damaged));

@@ -36,6 +36,7 @@ struct Inspection {
   // show
   size_t layer = 0;
   DiskUsage own, below;
+  std::optional<LayerQuota> quota;
   std::vector<MountUse> uses;
   MountCommand command;
 

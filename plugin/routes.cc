@@ -188,7 +188,7 @@ constexpr std::array kRoutes{
     Route{"/GraphDriver.Changes", changes},
     Route{"/GraphDriver.Cleanup", plain<&Driver::cleanup>},
     Route{"/GraphDriver.Create", json<decode_create, &Driver::create>},
-    Route{"/GraphDriver.CreateReadWrite", json<decode_create, &Driver::create>},
+    Route{"/GraphDriver.CreateReadWrite", json<decode_create, &Driver::create_read_write>},
     Route{"/GraphDriver.Diff", diff},
     Route{"/GraphDriver.DiffSize", json<decode_diff, &Driver::diff_size>},
     Route{"/GraphDriver.Exists", json<decode_layer, &Driver::exists>},

@@ -64,6 +64,7 @@ constexpr Call kCalls[] = {
     CAN_FAIL(utimensat),
     CAN_FAIL(fcntl),
     CAN_FAIL(ioctl),
+    CAN_FAIL(quotactl_fd),
     CAN_FAIL(flock),  // only ever asked not to wait
     CAN_FAIL(getxattr),
     CAN_FAIL(lgetxattr),

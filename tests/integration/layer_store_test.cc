@@ -276,14 +276,19 @@ TEST_SUITE("layer_store") {
   TEST_CASE_FIXTURE(LayerStoreSandbox, "a create that fails leaves nothing") {
     create("base");
     const std::string before = tree_text(home().get());
-    const CreateOptions size{.storage_options = {{"size", "1G"}}};
+    const CreateOptions size{.storage_options = {{"size", "1G"}}, .is_writable = true};
+    const CreateOptions read_only{.storage_options = {{"size", "1G"}}};
     const CreateOptions unknown{.storage_options = {{"colour", "red"}}};
     const LayerId base = id_of("base"), absent = id_of("absent"), fresh = id_of("new");
     CHECK(error([&] { store->create(base, nullptr, {}); }).starts_with("already-exists"));
     CHECK(error([&] { store->create(base, &base, {}); }).starts_with("already-exists"));
     CHECK(error([&] { store->create(fresh, &absent, {}); }).starts_with("not-found"));
     CHECK(error([&] { store->create(fresh, &fresh, {}); }).starts_with("not-found"));
-    CHECK(error([&] { store->create(fresh, &base, size); }).starts_with("unsupported"));
+    CHECK(
+        error([&] { store->create(fresh, &base, size); }) ==
+        "unsupported layers cannot be limited here: its file system (tmpfs) has no project quotas "
+        "switched on: of the file systems that layers can lie on, xfs and ext4 can have them");
+    CHECK(error([&] { store->create(fresh, &base, read_only); }).starts_with("invalid-argument"));
     CHECK(error([&] {
             store->create(fresh, &base, unknown);
           }).starts_with("invalid-argument storage option 'colour'"));
@@ -972,8 +977,18 @@ TEST_SUITE("layer_store") {
   TEST_CASE_FIXTURE(LayerStoreSandbox, "a store is not opened with what it cannot do") {
     const StoreConfig good = config;
     close();
-    config.options = {"overlay2.size=10G"};
-    CHECK(error([&] { open(); }).starts_with("unsupported"));
+    for (const char* limit : {"overlay2.size=10G", "overlayd.size=10G", "overlayd.inodes=1000"}) {
+      config.options = {limit};
+      CAPTURE(limit);
+      const std::string refused = error([&] { open(); });
+      CHECK(refused.starts_with("unsupported open the store in "));
+      CHECK(refused.find("layers cannot be limited here: its file system (tmpfs)") !=
+            std::string::npos);
+    }
+    config.options = {"overlayd.size=0", "overlayd.project_ids=5-6"};
+    open();
+    CHECK(store->status().quota_obstacle.starts_with("its file system (tmpfs)"));
+    close();
     config.options = {"dm.basesize=10G"};
     CHECK(error([&] { open(); }).starts_with("invalid-argument"));
     config = good;

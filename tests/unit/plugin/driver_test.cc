@@ -87,6 +87,21 @@ TEST_SUITE("driver") {
     CHECK(config.durability == Durability::Syncfs);
   }
 
+  TEST_CASE("only CreateReadWrite makes layers that can be limited") {
+    Machine machine;
+    Process process(machine);
+    process.driver.init(machine.home("home"));
+    const CreateRequest request{.id = LayerId::parse("a"),
+                                .parent = {},
+                                .mount_label = "",
+                                .storage_options = {{"size", "1G"}}};
+    process.driver.create(request);
+    process.driver.create_read_write(request);
+    CHECK(machine.world.calls() ==
+          std::vector<std::string>{"create a on nothing size=1G",
+                                   "create writable a on nothing size=1G"});
+  }
+
   TEST_CASE("the same Init again changes nothing, however busy the store") {
     Machine machine;
     Process process(machine);

@@ -36,7 +36,8 @@ class FakeStore final : public LayerStore {
   const StoreConfig& config() const override { return config_; }
 
   void create(const LayerId& id, const LayerId* parent, const CreateOptions& options) override {
-    std::string call = "create " + id.str() + " on " + name(parent);
+    std::string call = options.is_writable ? "create writable " : "create ";
+    call += id.str() + " on " + name(parent);
     for (const auto& [key, value] : options.storage_options) call += " " + key + "=" + value;
     world_.note(call);
   }
@@ -78,6 +79,7 @@ class FakeStore final : public LayerStore {
             .mounted = 3,
             .unfinished = 1,
             .trash = 2,
+            .quota_obstacle = "no quotas",
             .damaged = {"b", "c", "d", "e", "f"}};
   }
 
