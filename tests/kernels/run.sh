@@ -19,7 +19,7 @@ SECONDS_AT_MOST=${KERNEL_SECONDS:-3000}
 main() {
   local kernel=$1 parts
   shift
-  parts=${*:-quota-xfs quota-ext4 protocol mounts}
+  parts=${*:-quota-xfs quota-ext4 mounts protocol integration}
   need_command qemu-system-x86_64 mkfs.xfs mkfs.ext4 busybox curl jq
   need_kernel "$kernel"
   SCRATCH=$(mktemp -d "${TMPDIR:-/var/tmp}/overlayd-kernels.XXXXXX")
@@ -94,7 +94,7 @@ make_tree() { # KERNEL PARTS
     [[ $applet == busybox ]] || ln -s busybox "$tree/bin/$applet"
   done
   ln -s /bin/env "$tree/usr/bin/env"
-  for program in bash curl jq tar chattr; do
+  for program in bash curl jq tar chattr stat find; do
     rm -f "$tree/bin/$program"
     add_program "$tree" "$program"
   done

@@ -6,6 +6,7 @@
 
 set -- /run/overlayd/plugin.sock "$1"
 mkdir -p /run/overlayd /run/state
+rm -rf /run/state/*
 PLUGIN_PID=""
 
 source "$(dirname "${BASH_SOURCE[0]}")/../../conformance/protocol/lib.sh"

@@ -4,6 +4,8 @@
 # Limits of layers on a file system with project quotas: xfs or ext4.
 HERE=$(dirname "${BASH_SOURCE[0]}")
 FS=$1
+SCENES=("${@:2}")
+((${#SCENES[@]} > 0)) || SCENES=(bytes inodes restarts defaults full_apply ids kills)
 DISK=/disk/$FS
 case $FS in
   xfs) DEVICE=/dev/vda ;;
@@ -74,10 +76,13 @@ without_enforcement() {
   start
 }
 
-bytes() {
+prepare() {
   init
   is "the engine is told that there are quotas" "true" "$(status_row "Layer Quotas")"
   filled base "" 'dd if=/dev/zero of=below bs=1M count=8 2>/dev/null'
+}
+
+bytes() {
   create_rw one-init base '{"size":"20M"}'
   succeeded "the layer below a container's gets a limit"
   create_rw one one-init '{"size":"20M"}'
@@ -96,7 +101,8 @@ bytes() {
   is "show tells the limit" "20971520" "$(quota one .most_bytes)"
   is "and that there is none for files" "null" "$(quota one .most_inodes)"
   is_between "and what is used" 19000000 20971520 "$(quota one .bytes)"
-  is "the layer below has a project of its own" "2097152 2097153" "$(quota one-init .project) $(quota one .project)"
+  is "each has a project of its own from the usual range" "2" \
+    "$( (quota one-init .project && quota one .project) | sort -u | grep -c '^2097[1-3]..$')"
   is "a layer of an image has none" "null" "$(quota base '')"
 
   put one
@@ -111,6 +117,9 @@ bytes() {
     "$(dd if=/dev/zero of="$DIR/large" bs=1M count=30 2>/dev/null && sync "$DIR/large" && du -k "$DIR/large" | cut -f 1)"
   put free
   remove free
+  put one
+  remove one
+  remove one-init
 }
 
 inodes() {
@@ -129,26 +138,28 @@ inodes() {
   fi
   is "its limit is the same" "100" "$(quota two .most_inodes)"
   put two
+  remove two
 }
 
 restarts() {
   local signal project
+  create_rw one base '{"size":"10M"}'
+  get one
+  fill "$DIR/large" >/dev/null
   project=$(quota one .project)
   for signal in TERM KILL; do
     restart "$signal"
     init
     succeeded "SIG$signal: an Init under a mounted container"
-    get one
     is "SIG$signal: it is limited as before" "0" "$(fill "$DIR/more")"
-    put one
     create_rw "new-$signal" base '{"size":"5M"}'
     succeeded "SIG$signal: another one can be made"
     is "SIG$signal: that has a project of its own" "1" \
-      "$(printf '%s\n' one one-init two new-TERM new-KILL | projects | grep -cx "$(quota "new-$signal" .project)")"
+      "$(printf '%s\n' one new-TERM new-KILL | projects | grep -cx "$(quota "new-$signal" .project)")"
   done
   is "its project has not changed" "$project" "$(quota one .project)"
   put one
-  for id in new-TERM new-KILL one one-init two; do
+  for id in new-TERM new-KILL one; do
     remove "$id"
     succeeded "$id is removed"
   done
@@ -275,15 +286,16 @@ handed_down() {
 }
 remove_all_state() { rm -rf /run/state/*; }
 
+# The first and the last make the rest possible.
 main() {
+  local scene start
   without_enforcement
-  bytes
-  inodes
-  restarts
-  defaults
-  full_apply
-  ids
-  kills
+  prepare
+  for scene in "${SCENES[@]}"; do
+    start=$SECONDS
+    "$scene"
+    echo "# $scene: $((SECONDS - start)) s"
+  done
   remove base
   eventually "all that was removed is deleted" trash_is_empty
   handed_down
