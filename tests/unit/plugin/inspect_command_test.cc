@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "plugin/inspection.h"
 #include "tests/unit/core/handmade_home.h"
 
 namespace overlayd::test {
@@ -125,6 +126,33 @@ TEST_SUITE("inspect_command") {
     CHECK(err.str() == "overlayd: there is no layer 'nobody'\n");
   }
 
+  TEST_CASE_FIXTURE(InspectedHome, "show tells a layer's limits and what it has of them") {
+    CHECK(json({.command = Command::Show, .layer = "top"})["quota"].is_null());
+    CHECK(text({.command = Command::Show, .layer = "top"}).find("\nquota       none\n") !=
+          std::string::npos);
+    Inspection found;
+    found.store = view_store(dir.path());
+    found.layer = 1;
+    const auto shown = [&](const ProjectUsage& usage) {
+      found.quota = LayerQuota{.project = 2097152, .usage = usage};
+      std::ostringstream all;
+      print_layer(found, all, {});
+      const size_t start = all.str().find("\nquota       ") + 1;
+      return all.str().substr(start, all.str().find('\n', start) - start);
+    };
+    CHECK(shown({.limits = {.bytes = 10485760}, .bytes = 1048576, .inodes = 12}) ==
+          "quota       project 2097152: 1.0MB of 10.5MB, 12 inodes");
+    CHECK(shown({.limits = {.inodes = 100}, .bytes = 4096, .inodes = 12}) ==
+          "quota       project 2097152: 4.1kB, 12 of 100 inodes");
+    std::ostringstream out_json;
+    print_layer_json(found, out_json);
+    CHECK(Json::parse(out_json.str())["quota"] == Json{{"project", 2097152},
+                                                       {"bytes", 4096},
+                                                       {"inodes", 12},
+                                                       {"most_bytes", nullptr},
+                                                       {"most_inodes", 100}});
+  }
+
   TEST_CASE_FIXTURE(InspectedHome, "du counts what is its own, what is shared and all") {
     const Json usage = json({.command = Command::Usage});
     const Json& layers = usage["layers"];
@@ -146,6 +174,7 @@ TEST_SUITE("inspect_command") {
     CHECK(status["served"] == false);
     CHECK(status["states"]["ready"] == 4);
     CHECK(status["damages"] == 0);
+    CHECK(status["quotas"] == status["no_quotas"].is_null());
     CHECK(text({.command = Command::Status}).find("\nproblems    none\n") != std::string::npos);
     sys::remove_tree(dir.fd(), "top/diff");
     CHECK(run({.command = Command::Status}) == 1);
