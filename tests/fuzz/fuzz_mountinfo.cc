@@ -90,6 +90,24 @@ void try_xattr_values(std::string_view text) {
   });
 }
 
+void try_options(std::string_view text) {
+  const std::string value(text);
+  const auto try_one = [](const auto& parse) {
+    try {
+      parse();
+    } catch (const Error& error) {
+      check(error.kind() == ErrorKind::InvalidArgument, "options are refused as such");
+      check(is_one_clean_line(error.what()), "messages are one line");
+    }
+  };
+  try_one([&] { parse_store_options({value}); });
+  for (const char* key : {"size", "inodes"}) {
+    try_one([&] {
+      parse_create_options({.storage_options = {{key, value}}, .is_writable = true}, {});
+    });
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -101,10 +119,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try_layer_id(text);
   try_marker(text);
   try_xattr_values(text);
-  try {
-    parse_store_options({std::string(text)});
-  } catch (const Error& error) {
-    check(is_one_clean_line(error.what()), "messages are one line");
-  }
+  try_options(text);
   return 0;
 }
