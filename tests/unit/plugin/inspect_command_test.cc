@@ -141,7 +141,7 @@ TEST_SUITE("inspect_command") {
       return all.str().substr(start, all.str().find('\n', start) - start);
     };
     CHECK(shown({.limits = {.bytes = 10485760}, .bytes = 1048576, .inodes = 12}) ==
-          "quota       project 2097152: 1.0MB of 10.5MB, 12 inodes");
+          "quota       project 2097152: 1.0MB of 10MB, 12 inodes");
     CHECK(shown({.limits = {.inodes = 100}, .bytes = 4096, .inodes = 12}) ==
           "quota       project 2097152: 4.1kB, 12 of 100 inodes");
     std::ostringstream out_json;
