@@ -8,17 +8,19 @@ set -euo pipefail
 EXCEPT="commit,hostile tars"
 # They work on a tmpfs, which has attributes user.* since 6.6.
 [[ $(uname -r) != 6.1.* ]] || EXCEPT+=",content check,layer_apply,layer_directories,layer_history"
+# It has layers on a mount that is attached nowhere, and these kernels do not take that.
+NOT_CASE="on a full disk the same method is found without a byte written"
 
 suites=$(IFS=,; printf '%s' "$*")
 status=0
 TEST_REQUIRE=root,overlayfs OVERLAYD_HISTORIES=10 integration_tests --require=root,overlayfs --no-version \
-  --no-colors --test-suite="${suites:-*}" --test-suite-exclude="$EXCEPT" >/tmp/integration 2>&1 || status=$?
+  --no-colors --test-suite="${suites:-*}" --test-suite-exclude="$EXCEPT" \
+  --test-case-exclude="$NOT_CASE" >/tmp/integration 2>&1 || status=$?
 grep -aE '^\[doctest\]' /tmp/integration | tail -n 3 | sed 's/^/# /'
 if ((status == 0)); then
   echo "ok 1 - integration tests"
 else
-  # The name of each case that failed, and what is wrong.
-  grep -aE '^TEST CASE:|ERROR|values:|^  logged' /tmp/integration | sed 's/^/# /' || true
+  grep -a -B 3 -A 4 'ERROR: ' /tmp/integration | sed 's/^/# /' || true
   echo "not ok 1 - integration tests"
 fi
 echo "1..1"
