@@ -59,25 +59,6 @@ ProjectRange parse_projects(const std::string& text) {
   return {.first = *first, .last = *last};
 }
 
-void take_store_option(const std::string& key, const std::string& value, StoreOptions& out) {
-  if (key == "overlay2.size" || key == "overlayd.size") {
-    out.limits.bytes = parse_size(value);
-  } else if (key == "overlayd.inodes") {
-    out.limits.inodes = parse_inodes(value);
-  } else if (key == "overlayd.project_ids") {
-    out.projects = parse_projects(value);
-  } else if (key == "overlay2.override_kernel_check") {
-    if (!is_bool(value)) refuse("not true or false");
-  }
-}
-
-bool is_store_option(const std::string& key) {
-  static constexpr std::string_view kKeys[] = {"overlay2.size", "overlayd.size", "overlayd.inodes",
-                                               "overlayd.project_ids",
-                                               "overlay2.override_kernel_check"};
-  return std::find(std::begin(kKeys), std::end(kKeys), key) != std::end(kKeys);
-}
-
 uint64_t unit_of(char letter) {
   static constexpr std::string_view kLetters = "kmgtp";
   return uint64_t{1} << (10 * (kLetters.find(letter) + 1));
@@ -94,6 +75,59 @@ uint64_t take_unit(std::string_view& text) {
   }
   if (text.ends_with(' ')) text.remove_suffix(1);
   return unit;
+}
+
+/// `take` puts a value, in lower case, into what is parsed, or throws.
+template <typename Parsed>
+struct KnownOption {
+  OptionNote note;
+  void (*take)(const std::string& value, Parsed& out);
+};
+
+void take_size(const std::string& value, StoreOptions& out) {
+  out.limits.bytes = parse_size(value);
+}
+
+constexpr KnownOption<StoreOptions> kStoreOptions[] = {
+    {{"overlay2.override_kernel_check", "BOOL", "", "nothing: Docker kept it and ignores it"},
+     [](const std::string& value, StoreOptions&) {
+       if (!is_bool(value)) refuse("not true or false");
+     }},
+    {{"overlay2.size", "SIZE", "", "the same as `overlayd.size`, as Docker's own driver has it"},
+     take_size},
+    {{"overlayd.inodes", "NUMBER", "no limit",
+      "how many files a container may have that is given no `inodes` of its own"},
+     [](const std::string& value, StoreOptions& out) { out.limits.inodes = parse_inodes(value); }},
+    {{"overlayd.project_ids", "FIRST-LAST", "2097152-3145727",
+      "the project ids that limited layers may get"},
+     [](const std::string& value, StoreOptions& out) { out.projects = parse_projects(value); }},
+    {{"overlayd.size", "SIZE", "no limit",
+      "how much of the disk a container may take that is given no `size` of its own"},
+     take_size},
+};
+
+constexpr KnownOption<QuotaLimits> kCreateOptions[] = {
+    {{"inodes", "NUMBER", "`overlayd.inodes`", "how many files the container may have"},
+     [](const std::string& value, QuotaLimits& out) { out.inodes = parse_inodes(value); }},
+    {{"size", "SIZE", "`overlayd.size`", "how much of the disk the container may take"},
+     [](const std::string& value, QuotaLimits& out) { out.bytes = parse_size(value); }},
+};
+
+/// Throws unless it is one of the table's. `what` it is, for the message.
+template <typename Parsed, size_t N>
+const KnownOption<Parsed>& find(const KnownOption<Parsed> (&table)[N], const char* what,
+                                const std::string& key) {
+  const auto* const found =
+      std::ranges::find(table, trimmed_lower(key), [](const auto& row) { return row.note.key; });
+  if (found == std::end(table)) refuse(std::string(what) + " " + quoted(key) + " is unknown");
+  return *found;
+}
+
+template <typename Parsed, size_t N>
+std::vector<OptionNote> notes(const KnownOption<Parsed> (&table)[N]) {
+  std::vector<OptionNote> all;
+  for (const auto& row : table) all.push_back(row.note);
+  return all;
 }
 
 }  // namespace
@@ -120,10 +154,9 @@ StoreOptions parse_store_options(const std::vector<std::string>& options) {
     if (equals == std::string::npos) {
       refuse("option " + quoted(option) + " is not of the form key=value");
     }
-    const std::string key = trimmed_lower(std::string_view(option).substr(0, equals));
-    const std::string value = trimmed_lower(std::string_view(option).substr(equals + 1));
-    if (!is_store_option(key)) refuse("option " + quoted(key) + " is unknown");
-    with_context("option " + quoted(option), [&] { take_store_option(key, value, out); });
+    const auto& known = find(kStoreOptions, "option", trimmed_lower(option.substr(0, equals)));
+    const std::string value = trimmed_lower(option.substr(equals + 1));
+    with_context("option " + quoted(option), [&] { known.take(value, out); });
   }
   return out;
 }
@@ -131,19 +164,17 @@ StoreOptions parse_store_options(const std::vector<std::string>& options) {
 QuotaLimits parse_create_options(const CreateOptions& options, const StoreOptions& store) {
   QuotaLimits limits = options.is_writable ? store.limits : QuotaLimits{};
   for (const auto& [name, value] : options.storage_options) {
-    const std::string key = trimmed_lower(name);
-    const bool is_size = key == "size";
-    if (!is_size && key != "inodes") refuse("storage option " + quoted(name) + " is unknown");
+    const auto& known = find(kCreateOptions, "storage option", name);
     with_context("storage option " + quoted(name + "=" + value), [&] {
       if (!options.is_writable) refuse("only a container's layer can be limited");
-      if (is_size) {
-        limits.bytes = parse_size(value);
-      } else {
-        limits.inodes = parse_inodes(trimmed_lower(value));
-      }
+      known.take(trimmed_lower(value), limits);
     });
   }
   return limits;
 }
+
+std::vector<OptionNote> store_option_notes() { return notes(kStoreOptions); }
+
+std::vector<OptionNote> create_option_notes() { return notes(kCreateOptions); }
 
 }  // namespace overlayd

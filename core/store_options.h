@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The options an engine passes: for the whole store (`--storage-opt` of the daemon) and for one
-// layer
-// (`--storage-opt` of a container). Pure.
+// layer (`--storage-opt` of a container). Pure.
 #pragma once
 
 #include <cstdint>
@@ -49,5 +48,17 @@ QuotaLimits parse_create_options(const CreateOptions& options, const StoreOption
 /// m, g, t, p for powers of 1024, perhaps with "b" or "ib" behind it, in any case, with one blank
 /// before if at all. "0" is no limit. Throws Error(InvalidArgument).
 uint64_t parse_size(std::string_view text);
+
+/// What can be said of an option, for people to read.
+struct OptionNote {
+  std::string_view key;
+  std::string_view value;     ///< what it takes
+  std::string_view fallback;  ///< what holds without it; may be empty
+  std::string_view meaning;   ///< a sentence without its period
+};
+
+/// All that are known, each as it is parsed: of the store, and of a layer.
+std::vector<OptionNote> store_option_notes();
+std::vector<OptionNote> create_option_notes();
 
 }  // namespace overlayd
