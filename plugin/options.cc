@@ -17,6 +17,14 @@ struct RawOptions {
                                  log_format = "text", metrics;
 };
 
+// What the options of each command are parsed into.
+struct Parsed {
+  RawOptions serve;
+  CheckOptions check;
+  InspectOptions inspect;
+  MoveOptions move;
+};
+
 std::string complaint_about_metrics(const std::string& text) {
   try {
     parse_metrics_address(text);
@@ -44,20 +52,25 @@ void add_serve(CLI::App& app, RawOptions& raw) {
       ->envname("OVERLAYD_STATE_DIR")
       ->required()
       ->type_name("DIR");
-  as_choice(serve->add_option("--log-level", raw.log_level, "debug, info, warning, error or off")
+  as_choice(serve
+                ->add_option("--log-level", raw.log_level,
+                             "What is logged: debug, info, warning, error or off")
                 ->envname("OVERLAYD_LOG_LEVEL")
                 ->type_name("LEVEL"),
             "log level", parse_log_level);
-  as_choice(serve->add_option("--log-format", raw.log_format, "text or json")
+  as_choice(serve->add_option("--log-format", raw.log_format, "How it is logged: text or json")
                 ->envname("OVERLAYD_LOG_FORMAT")
                 ->type_name("FORMAT"),
             "log format", parse_log_format);
-  as_choice(
-      serve->add_option("--mount-api", raw.mount_api, "auto, layer-fds, layer-names or classic")
-          ->envname("OVERLAYD_MOUNT_API")
-          ->type_name("API"),
-      "mount API", parse_mount_method);
-  as_choice(serve->add_option("--durability", raw.durability, "strict, syncfs or none")
+  as_choice(serve
+                ->add_option("--mount-api", raw.mount_api,
+                             "How layers are mounted: auto, layer-fds, layer-names or classic")
+                ->envname("OVERLAYD_MOUNT_API")
+                ->type_name("API"),
+            "mount API", parse_mount_method);
+  as_choice(serve
+                ->add_option("--durability", raw.durability,
+                             "How answered calls survive a power cut: strict, syncfs or none")
                 ->envname("OVERLAYD_DURABILITY")
                 ->type_name("HOW"),
             "durability", parse_durability);
@@ -194,38 +207,65 @@ ServeOptions cooked(const RawOptions& raw) {
           .metrics = std::move(metrics)};
 }
 
+void add_commands(CLI::App& app, Parsed& parsed) {
+  app.set_version_flag("--version", "overlayd " + std::string(version()));
+  app.require_subcommand(1);
+  add_serve(app, parsed.serve);
+  add_check(app, parsed.check);
+  for (const InspectCommand& command : kInspectCommands) add_inspect(app, command, parsed.inspect);
+  for (const MoveCommandLine& command : kMoveCommands) add_move(app, command, parsed.move);
+}
+
+OptionHelp help_of(const CLI::Option& option) {
+  return {.name = option.get_positional() ? option.get_name(true) : "--" + option.get_lnames()[0],
+          .value = option.nonpositional() ? option.get_type_name() : "",
+          .variable = option.get_envname(),
+          .fallback = option.get_default_str(),
+          .meaning = option.get_description(),
+          .required = option.get_required()};
+}
+
+CommandHelp help_of(const CLI::App& command) {
+  CommandHelp help{.name = command.get_name(), .meaning = command.get_description()};
+  for (const CLI::Option* option : command.get_options()) help.options.push_back(help_of(*option));
+  return help;
+}
+
 }  // namespace
 
 CommandLine parse_command_line(int argc, const char* const* argv, std::ostream& out,
                                std::ostream& err) {
-  RawOptions raw;
+  Parsed parsed;
   CLI::App app("overlayd: overlay layers for container engines, as a graph driver plugin",
                "overlayd");
-  app.set_version_flag("--version", "overlayd " + std::string(version()));
-  app.require_subcommand(1);
-  add_serve(app, raw);
-  CheckOptions check;
-  add_check(app, check);
-  InspectOptions inspect;
-  for (const InspectCommand& command : kInspectCommands) add_inspect(app, command, inspect);
-  MoveOptions move;
-  for (const MoveCommandLine& command : kMoveCommands) add_move(app, command, move);
+  add_commands(app, parsed);
   CommandLine line;
   try {
     app.parse(argc, argv);
     if (app.got_subcommand("serve")) {
-      line.serve = cooked(raw);
+      line.serve = cooked(parsed.serve);
     } else if (app.got_subcommand("check")) {
-      line.check = std::move(check);
+      line.check = std::move(parsed.check);
     } else if (app.got_subcommand("adopt") || app.got_subcommand("release")) {
-      line.move = std::move(move);
+      line.move = std::move(parsed.move);
     } else {
-      line.inspect = std::move(inspect);
+      line.inspect = std::move(parsed.inspect);
     }
   } catch (const CLI::ParseError& error) {
     line.exit_code = app.exit(error, out, err);
   }
   return line;
+}
+
+std::vector<CommandHelp> command_help() {
+  Parsed parsed;
+  CLI::App app;
+  add_commands(app, parsed);
+  std::vector<CommandHelp> commands{help_of(app)};
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    commands.push_back(help_of(*command));
+  }
+  return commands;
 }
 
 }  // namespace overlayd

@@ -7,6 +7,7 @@
 #include <iosfwd>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/durability.h"
 #include "core/mount_method.h"
@@ -60,5 +61,24 @@ struct CommandLine {
 /// version go to `out`, complaints to `err`.
 CommandLine parse_command_line(int argc, const char* const* argv, std::ostream& out,
                                std::ostream& err);
+
+/// What --help tells of an option or an argument.
+struct OptionHelp {
+  std::string name;           ///< "--log-level", or the argument's, "HOME"
+  std::string value = {};     ///< what an option takes, "LEVEL"; empty: nothing
+  std::string variable = {};  ///< of the environment; empty: none stands in for it
+  std::string fallback = {};  ///< its default; may be empty
+  std::string meaning = {};
+  bool required = false;
+};
+
+struct CommandHelp {
+  std::string name;  ///< empty: what overlayd takes in front of a command
+  std::string meaning;
+  std::vector<OptionHelp> options = {};
+};
+
+/// All that can be parsed, for whoever writes or checks documents about it.
+std::vector<CommandHelp> command_help();
 
 }  // namespace overlayd

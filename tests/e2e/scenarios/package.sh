@@ -22,12 +22,6 @@ same "the package's files" "-rw-r--r-- root/root ./etc/default/overlayd
 -rw-r--r-- root/root ./usr/share/man/man8/overlayd.8.gz" \
   "$(dpkg-deb --contents "$package" | awk '!/\/$/ { print $1, $2, $6 }')"
 
-# --- what it says of the program
-options=$(for command in "" serve check ls tree show du status adopt release; do "$OVERLAYD" $command --help; done | grep -oE -- '--[a-z-]+' | sort -u)
-same "the man page has every option" "$options" \
-  "$(sed -nE 's/^\.(It |Op )?Fl -([a-z-]+).*$/--\2/p' "$ROOT/packaging/overlayd.8" | sort -u)"
-same "and bash completes it" "$options" "$(grep -oE -- '--[a-z-]+' "$ROOT/packaging/completion.sh" | grep -vx -- -- | sort -u)"
-
 # --- installed on a machine that is off, with the line that the README asks for
 make_machine
 cp "$package" "$MACHINE/root/package.deb"
