@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// docs/troubleshooting.md names messages as they are found in logs: what is constant in each must
+// be in the program.
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace overlayd {
+namespace {
+
+const std::string kRoot = OVERLAYD_SOURCE_DIR "/";
+
+std::string content_of(const std::string& file) {
+  std::ifstream in(file);
+  REQUIRE(in);
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+// The string literals of C++ code, those that follow each other joined.
+class Literals {
+ public:
+  explicit Literals(std::string_view code) : code_(code) {}
+
+  std::vector<std::string> all() {
+    while (at_ < code_.size()) {
+      if (code_.substr(at_).starts_with("//")) {
+        at_ = std::min(code_.find('\n', at_), code_.size());
+      } else if (code_[at_] == '"') {
+        take_literal();
+      } else if (code_[at_] == '\'' && !is_digit_separator()) {
+        skip_quoted();
+        joins_ = false;
+      } else {
+        if (std::isspace(static_cast<unsigned char>(code_[at_])) == 0) joins_ = false;
+        ++at_;
+      }
+    }
+    return std::move(found_);
+  }
+
+ private:
+  bool is_digit_separator() const {
+    return at_ > 0 && std::isalnum(static_cast<unsigned char>(code_[at_ - 1])) != 0;
+  }
+
+  // What stands between the quote here and the next that is not escaped.
+  std::string skip_quoted() {
+    const char quote = code_[at_++];
+    std::string text;
+    for (; at_ < code_.size() && code_[at_] != quote; ++at_) {
+      if (code_[at_] == '\\') ++at_;
+      if (at_ < code_.size()) text += code_[at_];
+    }
+    ++at_;
+    return text;
+  }
+
+  void take_literal() {
+    const std::string text = skip_quoted();
+    if (joins_) {
+      found_.back() += text;
+    } else {
+      found_.push_back(text);
+    }
+    joins_ = true;
+  }
+
+  std::string_view code_;
+  size_t at_ = 0;
+  bool joins_ = false;
+  std::vector<std::string> found_;
+};
+
+// Those of core/ and plugin/ that say something.
+std::vector<std::string> literals_of_program() {
+  std::vector<std::string> found;
+  for (const char* directory : {"core", "plugin"}) {
+    for (const auto& file : std::filesystem::directory_iterator(kRoot + directory)) {
+      const std::string extension = file.path().extension();
+      if (extension != ".cc" && extension != ".h") continue;
+      const std::string code = content_of(file.path());
+      for (std::string& literal : Literals(code).all()) {
+        if (literal.size() >= 4) found.push_back(std::move(literal));
+      }
+    }
+  }
+  return found;
+}
+
+// Whether `text` is made of whole literals, but for what the first lacks in front and the last
+// behind.
+bool is_made_of(const std::vector<std::string>& literals, std::string_view text) {
+  std::vector<bool> reached(text.size() + 1);
+  for (const std::string& literal : literals) {
+    if (literal.find(text) != std::string::npos) return true;
+    for (size_t cut = 0; cut + 4 <= literal.size(); ++cut) {
+      const std::string_view end = std::string_view(literal).substr(cut);
+      if (text.starts_with(end)) reached[end.size()] = true;
+    }
+  }
+  for (size_t at = 1; at < text.size(); ++at) {
+    if (!reached[at]) continue;
+    const std::string_view rest = text.substr(at);
+    for (const std::string& literal : literals) {
+      if (literal.starts_with(rest)) return true;
+      if (rest.starts_with(literal)) reached[at + literal.size()] = true;
+    }
+  }
+  return reached[text.size()];
+}
+
+// The constant parts of "mount layer '<id>': something is in the way": what is not in <> nor the
+// quotes around it, and each message of those that are nested by itself.
+std::vector<std::string> constant_parts(const std::string& message) {
+  std::vector<std::string> parts(1);
+  for (size_t i = 0; i < message.size(); ++i) {
+    if (message.substr(i).starts_with(": ")) {
+      parts.emplace_back();
+      ++i;
+      continue;
+    }
+    if (message[i] != '<') {
+      parts.back() += message[i];
+      continue;
+    }
+    if (parts.back().ends_with('\'')) parts.back().pop_back();
+    i = message.find('>', i);
+    REQUIRE(i != std::string::npos);
+    if (message.substr(i + 1).starts_with('\'')) ++i;
+    parts.emplace_back();
+  }
+  // A ',' says nothing.
+  std::erase_if(parts, [](const std::string& part) { return part.size() < 3; });
+  return parts;
+}
+
+// The code span that begins behind `before`; empty if `line` does not begin with that.
+std::string code_behind(const std::string& line, std::string_view before) {
+  if (!line.starts_with(before)) return {};
+  return line.substr(before.size(), line.find('`', before.size()) - before.size());
+}
+
+TEST_SUITE("docs/troubleshooting.md") {
+  TEST_CASE("every message in a heading or at the beginning of a row is in the program") {
+    const std::vector<std::string> literals = literals_of_program();
+    std::istringstream page(content_of(kRoot + "docs/troubleshooting.md"));
+    size_t messages = 0;
+    for (std::string line; std::getline(page, line);) {
+      std::string message = code_behind(line, "### `");
+      if (message.empty()) message = code_behind(line, "| `");
+      if (message.empty()) continue;
+      ++messages;
+      CAPTURE(message);
+      for (const std::string& part : constant_parts(message)) {
+        CAPTURE(part);
+        CHECK(is_made_of(literals, part));
+      }
+    }
+    CHECK(messages > 50);
+  }
+
+  TEST_CASE("every heading is a message, of overlayd or of Docker") {
+    std::istringstream page(content_of(kRoot + "docs/troubleshooting.md"));
+    for (std::string line; std::getline(page, line);) {
+      if (!line.starts_with("### ")) continue;
+      CAPTURE(line);
+      CHECK((line.starts_with("### `") || line.starts_with("### Docker: `")));
+    }
+  }
+
+  TEST_CASE("a message that is not in the program is noticed") {
+    const std::vector<std::string> literals = literals_of_program();
+    for (const std::string text :
+         {"there is no layer ", "max depth exceeded: layer ", "is being filled by an ApplyDiff",
+          "it has no 'diff' directory"}) {
+      CAPTURE(text);
+      CHECK(is_made_of(literals, text));
+    }
+    for (const std::string text :
+         {"there is no lawyer ", "layer is used", "max depth exceeded: lair ",
+          "is being filled by an ApplyTar", "it has no 'diff' file"}) {
+      CAPTURE(text);
+      CHECK_FALSE(is_made_of(literals, text));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace overlayd
