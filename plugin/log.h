@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Log: lines on stderr, one event each: time in UTC, level, text; or an object of JSON. Callers put
-// what they got from outside through quoted() (core/error.h), so that no name can break or forge a
-// line.
+// Log: lines on stderr, one event each: time in UTC, level, text; or an object of JSON. A journal
+// has the time already, and gets the level as sd-daemon(3) has it. Callers put what they got from
+// outside through quoted() (core/error.h), so that no name can break or forge a line.
 //
 // Threads: any.
 #pragma once
@@ -25,9 +25,13 @@ enum class LogFormat { Text, Json };
 /// "text", "json".
 std::optional<LogFormat> parse_log_format(std::string_view text);
 
+/// What stderr is.
+enum class LogTarget { Stream, Journal };
+
 class Log {
  public:
-  explicit Log(LogLevel level, LogFormat format = LogFormat::Text);
+  explicit Log(LogLevel level, LogFormat format = LogFormat::Text,
+               LogTarget target = LogTarget::Stream);
   ~Log();
 
   /// Worth asking before building an expensive message.

@@ -94,7 +94,8 @@ int main(int argc, char** argv) {
   if (command.move) return run_move(*command.move, std::cout, std::cerr);
   if (!command.serve) return command.exit_code;
   raise_descriptor_limit();
-  Log log(command.serve->log_level, command.serve->log_format);
+  Log log(command.serve->log_level, command.serve->log_format,
+          is_journal(STDERR_FILENO) ? LogTarget::Journal : LogTarget::Stream);
   try {
     serve(*command.serve, log);
     return 0;

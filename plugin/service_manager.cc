@@ -2,6 +2,7 @@
 #include "plugin/service_manager.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <cstddef>
@@ -50,6 +51,13 @@ void tell_service_manager(std::string_view state) {
                     reinterpret_cast<const sockaddr*>(&address.name), address.size);
   };
   if (!socket || sys::retry_eintr(send) < 0) throw_errno("tell the service manager at", named);
+}
+
+bool is_journal(int fd) {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  struct stat info {};
+  if (stream == nullptr || ::fstat(fd, &info) != 0) return false;
+  return stream == std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino);
 }
 
 }  // namespace overlayd

@@ -47,6 +47,8 @@ same "the service is on, and has said so itself" "notify enabled active ready: l
 before() { (($1 > 0 && $2 > 0 && $1 <= $2)); } # MONOTONIC MONOTONIC
 succeeds "the engine was started after that" before \
   "$(property overlayd ActiveEnterTimestampMonotonic)" "$(property docker ExecMainStartTimestampMonotonic)"
+same "the journal has its lines with their priority, and no second time" "6 info: overlayd $("$OVERLAYD" --version | cut -d ' ' -f 2) starting" \
+  "$(machine journalctl --unit overlayd --output json | jq -r 'select(.MESSAGE | test("starting$")) | .PRIORITY + " " + .MESSAGE' | sort -u)"
 same "its socket, its state and the engine's directory are root's alone" "socket 600 root:root
 directory 700 root:root
 directory 700 root:root" "$(machine stat --format '%F %a %U:%G' /run/docker/plugins/overlayd.sock /run/overlayd /run/docker)"

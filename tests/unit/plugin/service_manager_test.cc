@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/service_manager.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -88,6 +90,25 @@ TEST_SUITE("service_manager") {
       CHECK_THROWS_AS(tell_service_manager("READY=1"), Error);
     }
     ::unsetenv("NOTIFY_SOCKET");
+  }
+
+  TEST_CASE("a descriptor is the journal if JOURNAL_STREAM names what it is open on") {
+    const test::TempDir scratch;
+    scratch.write("journal", "");
+    scratch.write("other", "");
+    const UniqueFd journal(::open((scratch / "journal").c_str(), O_RDONLY | O_CLOEXEC));
+    const UniqueFd other(::open((scratch / "other").c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat info {};
+    REQUIRE(::fstat(journal.get(), &info) == 0);
+    CHECK_FALSE(is_journal(journal.get()));
+    const std::string name = std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino);
+    ::setenv("JOURNAL_STREAM", name.c_str(), 1);
+    CHECK(is_journal(journal.get()));
+    CHECK_FALSE(is_journal(other.get()));
+    CHECK_FALSE(is_journal(-1));
+    ::setenv("JOURNAL_STREAM", "nonsense", 1);
+    CHECK_FALSE(is_journal(journal.get()));
+    ::unsetenv("JOURNAL_STREAM");
   }
 }
 
