@@ -3,6 +3,7 @@
 // What says something of options, beside the program: each place says what the program does.
 #include "plugin/options.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -53,6 +54,17 @@ std::vector<OptionHelp> settings() {
 std::set<std::string> words(const std::string& text) {
   std::istringstream in(text);
   return {std::istream_iterator<std::string>(in), {}};
+}
+
+// "How it is logged: text or json" lists two.
+std::set<std::string> words_listed_in(const std::string& meaning) {
+  const size_t colon = meaning.find(": ");
+  if (colon == std::string::npos) return {};
+  std::string list = meaning.substr(colon + 1);
+  std::ranges::replace(list, ',', ' ');
+  std::set<std::string> found = words(list);
+  found.erase("or");
+  return found;
 }
 
 std::string output_of(const std::string& shell_command) {
@@ -155,8 +167,25 @@ TEST_SUITE("what is written of options") {
       CAPTURE(option.name);
       CHECK(!offered.empty());
       for (const std::string& word : offered) CHECK(has(option.meaning, word));
-      if (!option.fallback.empty()) CHECK(offered.contains(option.fallback));
+      const std::set<std::string> listed = words_listed_in(option.meaning);
+      if (!listed.empty()) CHECK(offered == listed);
     }
+  }
+
+  TEST_CASE("the words that a description lists are taken") {
+    size_t taken = 0;
+    for (const OptionHelp& option : settings()) {
+      for (const std::string& word : words_listed_in(option.meaning)) {
+        CAPTURE(word);
+        const std::vector<const char*> line{
+            "overlayd",    "serve", "--socket",          "/x",
+            "--state-dir", "/y",    option.name.c_str(), word.c_str()};
+        std::ostringstream out, err;
+        CHECK(parse_command_line(static_cast<int>(line.size()), line.data(), out, err).serve);
+        ++taken;
+      }
+    }
+    CHECK(taken > 10);
   }
 
   TEST_CASE("the man page has every command and option, and no other option") {
