@@ -96,7 +96,7 @@ std::set<std::string> options_in_man_page() {
 }
 
 TEST_SUITE("what is written of options") {
-  TEST_CASE("docs/configuration.md has what the program parses; scripts/docs writes it") {
+  TEST_CASE("docs/configuration.md has what the program parses, as scripts/docs writes it") {
     const std::string page = content_of("docs/configuration.md");
     CHECK(page == with_tables(page));
   }

@@ -32,6 +32,7 @@ explained "and says why" 'plugin "overlayd" not found' engine_log
 rmdir "$(dirname "$PLUGIN_SOCKET")" # the engine's
 same "nothing is prepared" "" "$(ls -d "$STATE_DIR" "$(dirname "$PLUGIN_SOCKET")" 2>/dev/null)"
 "$OVERLAYD" serve --socket "$PLUGIN_SOCKET" --state-dir "$STATE_DIR" >>"$OVERLAYD_LOG" 2>&1 </dev/null &
+# shellcheck disable=SC2034  # read by what ends it
 OVERLAYD_PID=$!
 eventually "it makes its socket" 10 test -S "$PLUGIN_SOCKET"
 explained "an option of another driver" "option '<name>' is unknown" engine_log --storage-opt colour=red
