@@ -19,8 +19,11 @@ same "the package's files" "-rw-r--r-- root/root ./etc/default/overlayd
 -rw-r--r-- root/root ./usr/share/doc/overlayd/copyright.libcli11-dev
 -rw-r--r-- root/root ./usr/share/doc/overlayd/copyright.libxxhash-dev
 -rw-r--r-- root/root ./usr/share/doc/overlayd/copyright.nlohmann-json3-dev
+-rw-r--r-- root/root ./usr/share/lintian/overrides/overlayd
 -rw-r--r-- root/root ./usr/share/man/man8/overlayd.8.gz" \
   "$(dpkg-deb --contents "$package" | awk '!/\/$/ { print $1, $2, $6 }')"
+
+same "lintian has nothing to say" "" "$(lintian --allow-root "$package" 2>&1)"
 
 # --- installed on a machine that is off, with the line that the README asks for
 make_machine
