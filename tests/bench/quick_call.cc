@@ -4,7 +4,8 @@
 // connection of a running overlayd, with nothing else open, then with 100 connections of which 16
 // stream a Diff.
 //
-//   quick_call SOCKET HOME      HOME is an empty directory that overlayd can see; run by quick-call
+//   quick_call SOCKET HOME          HOME is an empty directory that overlayd can see; run by
+//   quick-call quick_call SOCKET HOME WHAT     only with nothing else open, and calls it WHAT
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -91,13 +92,17 @@ void measure(const char* what, const std::string& socket) {
     times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
   }
   std::sort(times.begin(), times.end());
-  std::printf("%-42s median %7.0f us   p99 %7.0f us   max %7.0f us\n", what, times[kCalls / 2],
+  std::printf("%-42s median %7.1f us   p99 %7.1f us   max %7.1f us\n", what, times[kCalls / 2],
               times[kCalls * 99 / 100], times.back());
+}
+
+void serve_home(const std::string& socket, const std::string& home) {
+  const UniqueFd fd = dial(socket);
+  call(fd, request("Init", R"({"Home":")" + home + R"("})"));
 }
 
 void make_layer(const std::string& socket, const std::string& home) {
   const UniqueFd fd = dial(socket);
-  call(fd, request("Init", R"({"Home":")" + home + R"("})"));
   call(fd, request("Create", R"({"ID":"big"})"));
   const std::string data(kFileSize, 'x');
   for (int i = 0; i < kFilesOfLayer; ++i) {
@@ -150,11 +155,16 @@ class Streams {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: quick_call SOCKET HOME\n");
+  if (argc != 3 && argc != 4) {
+    std::fprintf(stderr, "usage: quick_call SOCKET HOME [WHAT]\n");
     return 2;
   }
   const std::string socket = argv[1];
+  serve_home(socket, argv[2]);
+  if (argc == 4) {
+    measure(argv[3], socket);
+    return 0;
+  }
   make_layer(socket, argv[2]);
   measure("nothing else open", socket);
   std::vector<UniqueFd> idle;
