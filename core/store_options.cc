@@ -89,28 +89,27 @@ void take_size(const std::string& value, StoreOptions& out) {
 }
 
 constexpr KnownOption<StoreOptions> kStoreOptions[] = {
-    {{"overlay2.override_kernel_check", "BOOL", "", "nothing: Docker kept it and ignores it"},
-     [](const std::string& value, StoreOptions&) {
-       if (!is_bool(value)) refuse("not true or false");
-     }},
-    {{"overlay2.size", "SIZE", "", "the same as `overlayd.size`, as Docker's own driver has it"},
+    {{"overlayd.size", "SIZE", "0",
+      "how much of the disk a container may take that has no `size` of its own; 0: all"},
      take_size},
-    {{"overlayd.inodes", "NUMBER", "no limit",
-      "how many files a container may have that is given no `inodes` of its own"},
+    {{"overlay2.size", "SIZE", "0", "the same, as Docker's own driver calls it"}, take_size},
+    {{"overlayd.inodes", "NUMBER", "0",
+      "how many files a container may have that has no `inodes` of its own; 0: any number"},
      [](const std::string& value, StoreOptions& out) { out.limits.inodes = parse_inodes(value); }},
     {{"overlayd.project_ids", "FIRST-LAST", "2097152-3145727",
       "the project ids that limited layers may get"},
      [](const std::string& value, StoreOptions& out) { out.projects = parse_projects(value); }},
-    {{"overlayd.size", "SIZE", "no limit",
-      "how much of the disk a container may take that is given no `size` of its own"},
-     take_size},
+    {{"overlay2.override_kernel_check", "BOOL", "", "nothing: Docker kept it and ignores it"},
+     [](const std::string& value, StoreOptions&) {
+       if (!is_bool(value)) refuse("not true or false");
+     }},
 };
 
 constexpr KnownOption<QuotaLimits> kCreateOptions[] = {
-    {{"inodes", "NUMBER", "`overlayd.inodes`", "how many files the container may have"},
-     [](const std::string& value, QuotaLimits& out) { out.inodes = parse_inodes(value); }},
-    {{"size", "SIZE", "`overlayd.size`", "how much of the disk the container may take"},
+    {{"size", "SIZE", "overlayd.size", "how much of the disk the container may take"},
      [](const std::string& value, QuotaLimits& out) { out.bytes = parse_size(value); }},
+    {{"inodes", "NUMBER", "overlayd.inodes", "how many files the container may have"},
+     [](const std::string& value, QuotaLimits& out) { out.inodes = parse_inodes(value); }},
 };
 
 /// Throws unless it is one of the table's. `what` it is, for the message.
