@@ -98,11 +98,12 @@ void write_beside(int root, const std::string& path, const std::string& content,
 EngineData::EngineData(const std::filesystem::path& root) {
   fd_ = sys::openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY);
   root_ = std::filesystem::canonical(root);
-  if (!sys::try_fstatat(fd_.get(), kContainers) || !sys::try_fstatat(fd_.get(), "image")) {
-    throw Error(ErrorKind::NotFound, quoted(root.native()) +
-                                         " is no data root of an engine: it lacks 'containers' or "
-                                         "'image'");
-  }
+  if (sys::try_fstatat(fd_.get(), kContainers) && sys::try_fstatat(fd_.get(), "image")) return;
+  const std::vector<std::string> roots = remapped_roots();
+  throw Error(
+      ErrorKind::NotFound,
+      quoted(root.native()) + " is no data root of an engine: it lacks 'containers' or 'image'" +
+          (roots.empty() ? "" : "; with remapped users the data root is " + quoted(roots.front())));
 }
 
 UniqueFd EngineData::lock() const {

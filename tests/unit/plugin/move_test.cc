@@ -153,7 +153,10 @@ TEST_SUITE("move") {
     refuses(Direction::Adopt,
             "with remapped users the data root is '" + path() + "/200000.300000'");
     sys::remove_tree(dir.fd(), "containers");
-    refuses(Direction::Adopt, "'" + path() + "' is no data root of an engine");
+    refuses(Direction::Adopt, "'" + path() +
+                                  "' is no data root of an engine: it lacks 'containers' or "
+                                  "'image'; with remapped users the data root is '" +
+                                  path() + "/200000.300000'");
   }
 
   TEST_CASE_FIXTURE(MovedRoot, "it is refused where something is in the way") {
