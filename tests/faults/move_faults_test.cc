@@ -55,8 +55,8 @@ struct FaultedRoot : FakeDataRoot {
     } else {
       put("overlayd/.overlayd/lock", "");
       put("overlayd/.overlayd/trash/gone/file", "");
-      put("overlayd/base/size", "7\n");
-      put("overlayd/base/digests", "…");
+      put("overlayd/moved1/size", "7\n");
+      put("overlayd/moved1/digests", "…");
     }
   }
 

@@ -17,19 +17,21 @@
 
 namespace overlayd::test {
 
+/// Its layers have names that no other test gives to any: who has a layer mounted is found out in
+/// all mount namespaces, and by its name.
 struct FakeDataRoot {
   FakeDataRoot() {
     directory("overlay2/l");
-    layer("overlay2", "base", 'A');
-    layer("overlay2", "middle", 'B', "A");
-    layer("overlay2", "top-init", 'C', "BA");
-    layer("overlay2", "top", 'D', "CBA");
-    put("overlay2/base/diff/file", "content");
+    layer("overlay2", "moved1", 'A');
+    layer("overlay2", "moved2", 'B', "A");
+    layer("overlay2", "moved3-init", 'C', "BA");
+    layer("overlay2", "moved3", 'D', "CBA");
+    put("overlay2/moved1/diff/file", "content");
     directory("image/overlay2/distribution");
-    put("image/overlay2/layerdb/sha256/c1/cache-id", "base");
-    put("image/overlay2/layerdb/sha256/c2/cache-id", "middle");
-    put("image/overlay2/layerdb/mounts/web/mount-id", "top");
-    put("image/overlay2/layerdb/mounts/web/init-id", "top-init");
+    put("image/overlay2/layerdb/sha256/c1/cache-id", "moved1");
+    put("image/overlay2/layerdb/sha256/c2/cache-id", "moved2");
+    put("image/overlay2/layerdb/mounts/web/mount-id", "moved3");
+    put("image/overlay2/layerdb/mounts/web/init-id", "moved3-init");
     put("image/overlay2/imagedb/content/sha256/i1", "{}");
     put("image/overlay2/repositories.json", "{}");
     container("web", "overlay2");

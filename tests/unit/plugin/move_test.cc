@@ -56,9 +56,9 @@ TEST_SUITE("move") {
                            "/overlayd', with their images and 1 container\n"
                            "the engine finds them with the storage driver 'overlayd' and the "
                            "option experimental, as in daemon.json\n");
-    CHECK(dir.read("overlayd/base/diff/file") == "content");
+    CHECK(dir.read("overlayd/moved1/diff/file") == "content");
     CHECK(dir.read("overlayd/l/" + link('A') + "/file") == "content");
-    CHECK(dir.read("image/overlayd/layerdb/sha256/c1/cache-id") == "base");
+    CHECK(dir.read("image/overlayd/layerdb/sha256/c1/cache-id") == "moved1");
     CHECK_FALSE(has("overlay2"));
     CHECK_FALSE(has("image/overlay2"));
     CHECK_FALSE(has("overlayd-move.json"));
@@ -87,17 +87,17 @@ TEST_SUITE("move") {
     for (const char* name : {"lock", "trash/gone/diff/x", "staging/half/link"}) {
       put(std::string("overlayd/.overlayd/") + name, "");
     }
-    put("overlayd/base/size", "7\n");
-    put("overlayd/base/digests", "…");
-    put("overlayd/middle/partial/file", "half");
-    put("overlayd/middle/size.new", "");
-    put("overlayd/base/diff/size", "");
+    put("overlayd/moved1/size", "7\n");
+    put("overlayd/moved1/digests", "…");
+    put("overlayd/moved2/partial/file", "half");
+    put("overlayd/moved2/size.new", "");
+    put("overlayd/moved1/diff/size", "");
     // The engine does not know it any more.
     sys::remove_tree(dir.fd(), "image/overlayd/layerdb/sha256/c2");
     REQUIRE(release() == 0);
-    CHECK(has("overlay2/base/diff/size"));
-    sys::unlinkat(dir.fd(), "overlay2/base/diff/size", 0);
-    put("image/overlay2/layerdb/sha256/c2/cache-id", "middle");
+    CHECK(has("overlay2/moved1/diff/size"));
+    sys::unlinkat(dir.fd(), "overlay2/moved1/diff/size", 0);
+    put("image/overlay2/layerdb/sha256/c2/cache-id", "moved2");
     CHECK(tree() == before);
   }
 
@@ -193,12 +193,12 @@ TEST_SUITE("move") {
     empty_images("overlayd");
     put("overlayd/.overlayd/lock", "");
     REQUIRE(adopt() == 0);
-    CHECK(dir.read("overlayd/base/diff/file") == "content");
+    CHECK(dir.read("overlayd/moved1/diff/file") == "content");
     CHECK(dir.read("image/overlayd/imagedb/content/sha256/i1") == "{}");
     empty_home("overlay2");
     empty_images("overlay2");
     REQUIRE(release() == 0);
-    CHECK(dir.read("overlay2/base/diff/file") == "content");
+    CHECK(dir.read("overlay2/moved1/diff/file") == "content");
     CHECK_FALSE(has("overlayd"));
     CHECK_FALSE(has("image/overlayd"));
   }
@@ -234,8 +234,8 @@ TEST_SUITE("move") {
     REQUIRE(adopt() == 0);
     std::string lowers = "DCBA", id;
     std::vector<std::string> links = {link('D'), link('C'), link('B'), link('A')};
-    by_letter = {{'D', "overlayd/top"}};
-    put("overlayd/top/committed", "");
+    by_letter = {{'D', "overlayd/moved3"}};
+    put("overlayd/moved3/committed", "");
     for (size_t depth = 4; depth <= 129; ++depth) {
       id = "deep" + std::to_string(depth);
       const std::string name =
@@ -257,8 +257,8 @@ TEST_SUITE("move") {
 
   TEST_CASE_FIXTURE(MovedRoot, "release is refused for a layer that the engine takes for whole") {
     REQUIRE(adopt() == 0);
-    directory("overlayd/middle/partial");
-    refuses(Direction::Release, "layer 'middle' was never filled");
+    directory("overlayd/moved2/partial");
+    refuses(Direction::Release, "layer 'moved2' was never filled");
   }
 
   TEST_CASE_FIXTURE(MovedRoot, "a driver has a name of its own") {
@@ -267,7 +267,7 @@ TEST_SUITE("move") {
       refuses(Direction::Adopt, "is no name that overlayd can have as a storage driver", name);
     }
     REQUIRE(run(Direction::Adopt, "mine") == 0);
-    CHECK(has("mine/base"));
+    CHECK(has("mine/moved1"));
     CHECK(has("image/mine/imagedb"));
     CHECK(config("web").find(R"("Driver":"mine")") != std::string::npos);
     refuses(Direction::Release, "there is neither");
@@ -280,10 +280,10 @@ TEST_SUITE("move") {
     put("plugins/p2/config.json", R"({"plugin":{"Name":"x/overlayd:1"}})");
     directory("plugins/p2/propagated-mount");
     REQUIRE(run(Direction::Adopt, "x/overlayd:1") == 0);
-    CHECK(has("plugins/p2/propagated-mount/x/overlayd:1/base"));
+    CHECK(has("plugins/p2/propagated-mount/x/overlayd:1/moved1"));
     CHECK(has("image/x/overlayd:1/imagedb"));
     REQUIRE(run(Direction::Release, "x/overlayd:1") == 0);
-    CHECK(has("overlay2/base"));
+    CHECK(has("overlay2/moved1"));
     CHECK(has("image/overlay2/imagedb"));
   }
 }
@@ -350,7 +350,7 @@ TEST_SUITE("interrupted move") {
     empty_images("overlay2");
     CHECK(release() == 0);
     CHECK(has("image/overlay2/imagedb/content/sha256/i1"));
-    CHECK(has("overlay2/base"));
+    CHECK(has("overlay2/moved1"));
   }
 
   TEST_CASE_FIXTURE(InterruptedRoot, "and stops it if it is not") {
