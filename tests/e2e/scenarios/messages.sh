@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # overlayd by hand as the README says, and what Docker shows of errors as docs/troubleshooting.md explains it
 # needs: process
+# slow: a minute and a half, in which the engine waits for an overlayd that is away
 
 # COMMAND must fail with MESSAGE, in which <> stands for what differs, and the page must have it.
 explained() { # NAME MESSAGE COMMAND...
