@@ -162,9 +162,10 @@ StoreOptions parse_store_options(const std::vector<std::string>& options) {
 
 QuotaLimits parse_create_options(const CreateOptions& options, const StoreOptions& store) {
   QuotaLimits limits = options.is_writable ? store.limits : QuotaLimits{};
-  for (const auto& [name, value] : options.storage_options) {
-    const auto& known = find(kCreateOptions, "storage option", name);
-    with_context("storage option " + quoted(name + "=" + value), [&] {
+  for (const auto& option : options.storage_options) {
+    const std::string& value = option.second;
+    const auto& known = find(kCreateOptions, "storage option", option.first);
+    with_context("storage option " + quoted(option.first + "=" + value), [&] {
       if (!options.is_writable) refuse("only a container's layer can be limited");
       known.take(trimmed_lower(value), limits);
     });

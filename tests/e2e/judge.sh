@@ -21,7 +21,7 @@ main() {
   for file in "$HERE"/scenarios/*.sh; do
     name=$(basename "$file" .sh)
     [[ $name == *"${1:-}"* ]] || continue
-    grep -qE '\brecord(_[a-z]+)? ' "$file" || continue
+    grep -qE '^ *record(_[a-z]+)? ' "$file" || continue
     matched=$((matched + 1))
     judge "$name" || failed=$((failed + 1))
   done
