@@ -99,11 +99,10 @@ EngineData::EngineData(const std::filesystem::path& root) {
   fd_ = sys::openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY);
   root_ = std::filesystem::canonical(root);
   if (sys::try_fstatat(fd_.get(), kContainers) && sys::try_fstatat(fd_.get(), "image")) return;
-  const std::vector<std::string> roots = remapped_roots();
-  throw Error(
-      ErrorKind::NotFound,
-      quoted(root.native()) + " is no data root of an engine: it lacks 'containers' or 'image'" +
-          (roots.empty() ? "" : "; with remapped users the data root is " + quoted(roots.front())));
+  throw Error(ErrorKind::NotFound, quoted(root.native()) +
+                                       " is no data root of an engine: it lacks 'containers' or "
+                                       "'image'" +
+                                       hint_at_remapped_root());
 }
 
 UniqueFd EngineData::lock() const {
@@ -174,14 +173,15 @@ std::vector<std::string> EngineData::plugin_homes(const std::string& driver) con
   return homes;
 }
 
-std::vector<std::string> EngineData::remapped_roots() const {
-  std::vector<std::string> roots;
+std::string EngineData::hint_at_remapped_root() const {
   for (const std::string& name : directories_in(fd_.get(), ".")) {
     const bool is_pair = std::ranges::count(name, '.') == 1 &&
                          name.find_first_not_of("0123456789.") == std::string::npos;
-    if (is_pair) roots.push_back(root_ / name);
+    if (is_pair) {
+      return "; with remapped users the data root is " + quoted((root_ / name).native());
+    }
   }
-  return roots;
+  return {};
 }
 
 }  // namespace overlayd

@@ -62,8 +62,9 @@ class EngineData {
   /// The homes of the managed plugins with such a name, as drivers; relative, there or not.
   std::vector<std::string> plugin_homes(const std::string& driver) const;
 
-  /// Data roots of remapped users in this one.
-  std::vector<std::string> remapped_roots() const;
+  /// The end of a sentence about what is not in this root: that it may be in one of remapped users,
+  /// if there is any; else empty.
+  std::string hint_at_remapped_root() const;
 
  private:
   std::filesystem::path root_;

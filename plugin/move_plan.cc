@@ -159,18 +159,14 @@ class Planner {
     if (to == Holds::Something) return {.is_moved = true};
     if (from == Holds::Nothing) return {};
     if (to == Holds::Nothing) return {.is_moved = true};
-    return {.obstacle = "there is neither " + full(source) + " nor " + full(target) + hint()};
+    return {.obstacle = "there is neither " + full(source) + " nor " + full(target) +
+                        data_.hint_at_remapped_root()};
   }
 
   [[noreturn]] void throw_nothing_there() const {
     throw Error(ErrorKind::NotFound, "nothing to " + std::string(to_string(plan_.direction)) +
                                          ": " + full(plan_.from.home) + " holds no layers, and " +
                                          full(plan_.to.home) + " is there");
-  }
-
-  std::string hint() const {
-    const std::vector<std::string> roots = data_.remapped_roots();
-    return roots.empty() ? "" : "; with remapped users the data root is " + quoted(roots.front());
   }
 
   // ------------------------------------------------------------------------------- directories
