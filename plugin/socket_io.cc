@@ -15,6 +15,9 @@
 namespace overlayd {
 namespace {
 
+// The end of a chunk and the head of the next one, with room to spare.
+constexpr size_t kFraming = 256;
+
 // The iovecs of `parts` without their first `skip` bytes.
 size_t fill_iovecs(std::span<const std::span<const std::byte>> parts, size_t skip,
                    std::span<iovec> vectors) {
@@ -44,17 +47,14 @@ bool SocketIo::wait_readable(int stop_fd) {
     ready = ::poll(fds.data(), fds.size(), -1);
   } while (ready < 0 && errno == EINTR);
   if (ready < 0 || fds[1].revents != 0) return false;
-  in_begin_ = 0;
-  in_end_ = receive({in_.get(), kReceiveSize});
+  receive({}, kReceiveSize);
   return in_end_ > 0;
 }
 
 size_t SocketIo::read(std::span<std::byte> buffer) {
   if (in_begin_ == in_end_) {
     if (!flush()) return 0;
-    if (buffer.size() >= kReceiveSize) return receive(buffer);
-    in_begin_ = 0;
-    in_end_ = receive({in_.get(), kReceiveSize});
+    return receive(buffer, buffer.size() < kLargeRead ? kReceiveSize : kFraming);
   }
   const size_t count = std::min(buffer.size(), in_end_ - in_begin_);
   if (count > 0) std::memcpy(buffer.data(), in_.get() + in_begin_, count);
@@ -62,12 +62,23 @@ size_t SocketIo::read(std::span<std::byte> buffer) {
   return count;
 }
 
-size_t SocketIo::receive(std::span<std::byte> buffer) {
-  ssize_t count = 0;
+// Into `buffer`, and once that is full up to `beyond` bytes into the empty `in_`. Returns how many
+// are in `buffer`.
+size_t SocketIo::receive(std::span<std::byte> buffer, size_t beyond) {
+  std::array<iovec, 2> vectors{iovec{.iov_base = buffer.data(), .iov_len = buffer.size()},
+                               iovec{.iov_base = in_.get(), .iov_len = beyond}};
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = vectors.size();
+  ssize_t received = 0;
   do {
-    count = ::recv(fd_, buffer.data(), buffer.size(), 0);
-  } while (count < 0 && errno == EINTR);
-  return count > 0 ? static_cast<size_t>(count) : 0;
+    received = ::recvmsg(fd_, &message, 0);
+  } while (received < 0 && errno == EINTR);
+  const size_t count = received > 0 ? static_cast<size_t>(received) : 0;
+  const size_t direct = std::min(count, buffer.size());
+  in_begin_ = 0;
+  in_end_ = count - direct;
+  return direct;
 }
 
 bool SocketIo::write(std::span<const std::byte> bytes) { return write({}, bytes, {}); }

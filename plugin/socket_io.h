@@ -20,9 +20,11 @@ class SocketIo {
  public:
   /// Room for a tar's usual 32 KiB writes twice over; larger writes pass the buffer by.
   static constexpr size_t kBufferSize = 64 * 1024;
-  /// More than a socket holds by default: what is there is received at once. Larger reads pass the
-  /// buffer by.
-  static constexpr size_t kReceiveSize = 256 * 1024;
+  /// What small reads are served from.
+  static constexpr size_t kReceiveSize = 64 * 1024;
+  /// A read that is as large receives into its own buffer, and into ours no more than what frames
+  /// the next piece.
+  static constexpr size_t kLargeRead = 8 * 1024;
 
   /// `fd` stays the caller's and must outlive this.
   explicit SocketIo(int fd);
@@ -42,7 +44,7 @@ class SocketIo {
   bool flush();
 
  private:
-  size_t receive(std::span<std::byte> buffer);
+  size_t receive(std::span<std::byte> buffer, size_t beyond);
   bool send_all(std::span<const std::span<const std::byte>> parts);
   void buffer(std::span<const std::byte> bytes);
 

@@ -117,7 +117,7 @@ void try_body(std::string_view text, std::string_view length, std::string_view c
   const Body whole = receive(text, text.size() + 1, 4096, length, coding);
   check(whole == receive(text, small_step, 3, length, coding),
         "a body is the same in small pieces");
-  check(whole == receive(text, small_step, 2 * SocketIo::kReceiveSize, length, coding),
+  check(whole == receive(text, small_step, 2 * SocketIo::kLargeRead, length, coding),
         "a body is the same past the buffer");
 }
 
