@@ -127,9 +127,18 @@ void LayerMounts::wait_for_unmounts(const Layer& layer) {
   });
 }
 
-OverlaySpec LayerMounts::overlay_spec(const Layer& layer, const std::string& mount_label) {
-  const std::vector<std::string> lowers =
-      layer.parent ? layer.parent->links() : std::vector<std::string>();
+// Links are for what must hold all lowers on one page; to follow them costs as much as half the
+// mount.
+std::string LayerMounts::lower_path(const Layer& lower) const {
+  if (overlay_.method == MountMethod::Classic) return layout::link_path(lower.link);
+  return layout::in_layer(lower.id, layout::kDiff);
+}
+
+OverlaySpec LayerMounts::overlay_spec(const Layer& layer, const std::string& mount_label) const {
+  std::vector<std::string> lowers;
+  for (const Layer* at = layer.parent.get(); at != nullptr; at = at->parent.get()) {
+    lowers.push_back(lower_path(*at));
+  }
   OverlaySpec spec = overlay_of(layer.id, layer.committed, lowers);
   spec.mount_label = mount_label;
   return spec;

@@ -53,7 +53,8 @@ class LayerMounts {
   void notice_foreign_unmount(Layer& layer, int home);
   static void let_write(Layer& layer);
   void mount(Layer& layer, const std::string& mount_label);
-  static OverlaySpec overlay_spec(const Layer& layer, const std::string& mount_label);
+  std::string lower_path(const Layer& lower) const;
+  OverlaySpec overlay_spec(const Layer& layer, const std::string& mount_label) const;
   void wait_for_unmounts(const Layer& layer);
   static bool is_someones_root(const Layer& layer, int home);
   void unmount_unless_in_use(Layer& layer, int home);

@@ -43,9 +43,7 @@ OverlaySpec overlay_of(const LayerId& id, bool read_only, const std::vector<std:
     spec.upper = content;
     spec.work = OverlayLayer{.path = layout::in_layer(id, layout::kWork), .fd = -1};
   }
-  for (const std::string& lower : lowers) {
-    spec.lowers.push_back({.path = layout::link_path(lower), .fd = -1});
-  }
+  for (const std::string& lower : lowers) spec.lowers.push_back({.path = lower, .fd = -1});
   return spec;
 }
 
@@ -65,7 +63,9 @@ MountCommand mount_command(const std::filesystem::path& home, const LayerId& id,
   // Kernels that overlayd runs on know all three.
   const OverlaySupport support{
       .index_option = true, .redirect_dir_option = true, .metacopy_option = true};
-  const std::string options = classic_options(overlay_of(id, read_only, lowers), support);
+  std::vector<std::string> paths;
+  for (const std::string& lower : lowers) paths.push_back(layout::link_path(lower));
+  const std::string options = classic_options(overlay_of(id, read_only, paths), support);
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   if (options.size() >= page) {
     return {.line = {},

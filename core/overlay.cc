@@ -88,7 +88,7 @@ void for_each_layer(const OverlaySpec& spec, Set set) {
 void set_layer_fds(FsContext& context, int home_fd, const OverlaySpec& spec) {
   for_each_layer(spec, [&](const char* key, const OverlayLayer& layer) {
     const UniqueFd opened = layer.fd >= 0 ? UniqueFd() : sys::open_path_dir(home_fd, layer.path);
-    with_context(quoted(layer.path),
+    with_context([&] { return quoted(layer.path); },
                  [&] { context.set_fd(key, opened ? opened.get() : layer.fd); });
   });
 }
@@ -104,7 +104,7 @@ void set_layer_names(FsContext& context, int home_fd, const OverlaySpec& spec) {
     for_each_layer(spec, [&](const char* key, const OverlayLayer& layer) {
       if (is_plain_name(layer.path)) return context.set_string(key, layer.path);
       const UniqueFd opened = sys::open_path_dir(home_fd, layer.path);
-      with_context(quoted(layer.path),
+      with_context([&] { return quoted(layer.path); },
                    [&] { context.set_string(key, sys::fd_path(opened.get())); });
     });
   });

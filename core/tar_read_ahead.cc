@@ -22,7 +22,7 @@ constexpr size_t kPieceSize = 128 * 1024;
 
 // All that a stream holds in memory: one is being filled, some wait, one is being used, and its
 // user may have kept some.
-constexpr size_t kPieces = 6;
+constexpr size_t kPieces = 5;
 
 struct Member {
   TarEntry entry;

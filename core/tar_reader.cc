@@ -23,7 +23,7 @@ namespace overlayd {
 namespace {
 
 // Large enough that copies at the seams between pieces do not count, small enough to stay in cache.
-constexpr size_t kPieceSize = 256 * 1024;
+constexpr size_t kPieceSize = 128 * 1024;
 
 [[noreturn]] void refuse_length() {
   refuse_tar("its headers are longer than " + std::to_string(kMaxTarHeader) + " bytes");
