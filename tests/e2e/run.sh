@@ -3,13 +3,14 @@
 #
 # Runs scenarios of scenarios/ with a real Docker engine, each in a sandbox of its own, and prints TAP.
 #
-#   tests/e2e/run.sh [FILTER]      the scenario of that name, or all whose names contain FILTER; those marked
+#   tests/e2e/run.sh [FILTER...]   the scenarios of these names, or whose names contain one of them; those marked
 #                                  "# slow" only by their name
 #   tests/e2e/run.sh FILE          a scenario that lies elsewhere
 #
 # ENGINE=26.1 runs them on Debian 13's engine, WAY=managed with overlayd as a managed plugin, and
 # STORAGE_DRIVER=overlay2 with the engine's own driver, to judge the scenarios by. Those that make no sense
-# there are left out by name. OVERLAYD names the binary; scripts/lib/engine.sh says more.
+# there are left out by name. AT_ONCE is how many run at a time, as many as there are processors if it is not set.
+# OVERLAYD names the binary; scripts/lib/engine.sh says more.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -25,35 +26,76 @@ main() {
   need_root "it mounts file systems and runs a Docker engine"
   need_engine
   need_command busybox curl jq getfattr getcap python3
-  run_scenarios "${1:-}"
+  run_scenarios "${@:-}"
 }
 
-run_scenarios() { # FILTER
-  local file name left_out matched=0 failed=0 files=("$HERE"/scenarios/*.sh)
+run_scenarios() { # FILTER...
+  local file name left_out matched=0 files=("$HERE"/scenarios/*.sh)
+  OUTPUT=$(mktemp -d "${TMPDIR:-/var/tmp}/overlayd-e2e.XXXXXX")
+  trap end_scenarios EXIT
+  trap 'exit 130' INT TERM HUP
   [[ $1 != */* ]] || files=("$1")
   for file in "${files[@]}"; do
     name=$(basename "$file" .sh)
-    if [[ $1 == */* ]]; then
-      :
-    elif [[ -e $HERE/scenarios/$1.sh ]]; then
-      [[ $name == "$1" ]] || continue
-    else
-      [[ $name == *"$1"* ]] || continue
-      if grep -q '^# slow' "$file"; then
-        say "# $name: not run, it is slow; tests/e2e/run.sh $name"
-        continue
-      fi
+    [[ $1 == */* ]] || is_asked_for "$name" "$@" || continue
+    if grep -q '^# slow' "$file" && [[ " $* " != *" $name "* ]]; then
+      say "# $name: not run, it is slow; tests/e2e/run.sh $name"
+      continue
     fi
     matched=$((matched + 1))
     if left_out=$(reason_to_leave_out "$file"); then
       say "# $name: not run, $left_out"
       continue
     fi
-    say "# --- $name: $(sed -n '3s/^# //p' "$file")"
-    "$0" --scenario "$file" </dev/null || failed=$((failed + 1))
+    ((${#RUNNING[@]} < AT_ONCE)) || await_scenario
+    start_scenario "$file" "$name"
   done
-  ((matched > 0)) || die "no scenario matches '$1'"
-  ((failed == 0))
+  while ((${#RUNNING[@]} > 0)); do
+    await_scenario
+  done
+  ((matched > 0)) || die "no scenario matches '$*'"
+  ((BROKEN == 0))
+}
+
+is_asked_for() { # NAME FILTER...
+  local name=$1 filter
+  shift
+  for filter; do
+    if [[ -e $HERE/scenarios/$filter.sh ]]; then
+      [[ $name != "$filter" ]] || return 0
+    elif [[ $name == *"$filter"* ]]; then
+      return 0
+    fi
+  done
+  return 1
+}
+
+# Half of a scenario's time is waiting for the engine, hence several at once; each one's output comes whole.
+AT_ONCE=${AT_ONCE:-$(nproc)}
+declare -A RUNNING=() # by pid: its name
+BROKEN=0
+
+start_scenario() { # FILE NAME
+  {
+    say "# --- $2: $(sed -n '3s/^# //p' "$1")"
+    exec "$0" --scenario "$1"
+  } >"$OUTPUT/$2" 2>&1 </dev/null &
+  RUNNING[$!]=$2
+}
+
+await_scenario() {
+  local pid
+  wait -n -p pid "${!RUNNING[@]}" || BROKEN=$((BROKEN + 1))
+  cat "$OUTPUT/${RUNNING[$pid]}"
+  unset "RUNNING[$pid]"
+}
+
+# Those that still run, after a signal, clean up.
+end_scenarios() {
+  trap '' INT TERM HUP
+  ((${#RUNNING[@]} == 0)) || kill "${!RUNNING[@]}" 2>/dev/null || true
+  wait
+  rm -rf "$OUTPUT"
 }
 
 # The third line of a scenario may be followed by one that says what it needs:
