@@ -70,10 +70,14 @@ void check_length(size_t length) {
                                           " bytes, more than a layer tar can name");
 }
 
+// From here on it pays to send a file by itself, which the kernel can do without copying it.
+// Smaller ones are sent together, while the next are read.
+constexpr uint64_t kLargeFile = 128 * uint64_t{1024};
+
 class TarExport {
  public:
-  TarExport(const DiffSource& source, const IdMaps& maps, ByteSink& sink)
-      : source_(source), maps_(maps), tar_(sink) {}
+  TarExport(const DiffSource& source, const IdMaps& maps, WriteBehind& out)
+      : source_(source), maps_(maps), out_(out), tar_(out) {}
 
   void run() {
     static const OptionalDir kNone;
@@ -92,6 +96,7 @@ class TarExport {
             bool cut_off) {
     cut_off = cut_off || directory.opaque();
     for (const Entry& entry : directory.list()) {
+      if (out_.has_failed()) return;
       const std::string path = prefix + entry.name();
       const OptionalDir inside =
           with_context([&] { return quoted(path); },
@@ -220,8 +225,7 @@ class TarExport {
   }
 
   void write_file(const std::string& path, const Entry& entry) {
-    const UniqueFd fd =
-        sys::openat(entry.dirfd(), entry.name(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    UniqueFd fd = sys::openat(entry.dirfd(), entry.name(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     const struct stat info = sys::fstat(fd.get());
     if (!S_ISREG(info.st_mode)) throw Error(ErrorKind::Busy, "changed its type while being read");
     const xattr::At file{fd.get(), ""};
@@ -230,6 +234,7 @@ class TarExport {
     out.size = static_cast<uint64_t>(info.st_size);
     add_xattrs(out, file);
     begin(out);
+    if (out.size >= kLargeFile) return tar_.file({std::move(fd), out.size, path});
     copy_data(fd.get());
   }
 
@@ -238,13 +243,14 @@ class TarExport {
   void copy_data(int fd) {
     while (tar_.remaining() > 0) {
       const size_t got = sys::read_full(fd, tar_.room());
-      if (got == 0) throw Error(ErrorKind::Busy, "became shorter while being read");
+      if (got == 0) throw_became_shorter();
       tar_.filled(got);
     }
   }
 
   const DiffSource& source_;
   const IdMaps& maps_;
+  const WriteBehind& out_;
   TarWriter tar_;
   std::map<Inode, std::string> links_;
   size_t sockets_ = 0;

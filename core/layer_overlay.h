@@ -17,8 +17,8 @@ namespace overlayd {
 /// Read-only, its own content is the nearest lower. Without a mount label.
 OverlaySpec overlay_of(const LayerId& id, bool read_only, const std::vector<std::string>& lowers);
 
-/// A line for a shell that makes the mount of overlay_of() with mount(8) at <id>/merged; `lowers` are
-/// links, as in a layer's record.
+/// A line for a shell that makes the mount of overlay_of() with mount(8) at <id>/merged; `lowers`
+/// are links, as in a layer's record.
 struct MountCommand {
   std::string line;    ///< empty: there is none
   std::string reason;  ///< why there is none: a sentence without its end

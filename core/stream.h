@@ -5,10 +5,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "core/unique_fd.h"
 
 namespace overlayd {
 
@@ -34,6 +37,13 @@ struct Buffer {
   size_t used = 0;
 };
 
+/// The beginning of an open file.
+struct FileData {
+  UniqueFd fd;
+  uint64_t size = 0;
+  std::string name;  ///< for errors
+};
+
 class ByteSink {
  public:
   virtual ~ByteSink() = default;
@@ -44,7 +54,17 @@ class ByteSink {
   /// The same for the bytes in `buffer`, which comes back empty and no smaller, perhaps as other
   /// memory: a sink that keeps bytes for a while need not copy them.
   virtual void write_buffer(Buffer& buffer);
+
+  /// The same for bytes of a file, which a sink may have the kernel hand over: what is written to
+  /// the file meanwhile may be among them. Throws Error naming the file: Busy when it is shorter by
+  /// now, SysError when it cannot be read.
+  virtual void write_file(FileData file);
 };
+
+/// Reads at least one byte of the data of a file; for who writes a write_file(). Throws SysError,
+/// and as throw_became_shorter() where the file ends.
+size_t read_at(int fd, std::span<std::byte> room, uint64_t offset);
+[[noreturn]] void throw_became_shorter();
 
 /// A source over memory; `text` must outlive it.
 class StringSource final : public ByteSource {

@@ -323,6 +323,14 @@ void TarWriter::filled(size_t count) {
   if (remaining_ == 0) pad();
 }
 
+void TarWriter::file(FileData file) {
+  if (file.size != remaining_) programming_error();
+  if (buffer_.used > 0) sink_.write_buffer(buffer_);
+  sink_.write_file(std::move(file));
+  remaining_ = 0;
+  pad();
+}
+
 void TarWriter::put(std::span<const std::byte> bytes) {
   if (bytes.size() > buffer_.free().size() && buffer_.used > 0) sink_.write_buffer(buffer_);
   if (bytes.size() > buffer_.capacity) {

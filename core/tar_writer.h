@@ -35,6 +35,9 @@ class TarWriter {
   std::span<std::byte> room();
   void filled(size_t count);
 
+  /// All data of the member begun last, from the file that has it.
+  void file(FileData file);
+
   /// Bytes of the current member still to come.
   uint64_t remaining() const { return remaining_; }
 

@@ -2,15 +2,10 @@
 #include "core/write_behind.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <exception>
 #include <mutex>
-#include <optional>
-#include <thread>
 #include <utility>
 
-#include "core/error.h"
-#include "core/sys.h"
+#include "core/thread_behind.h"
 
 namespace overlayd {
 namespace {
@@ -23,39 +18,24 @@ constexpr size_t kPieceSize = 128 * 1024;
 
 struct WriteBehind::Impl {
   explicit Impl(ByteSink& the_sink) : sink(the_sink) {}
-  ~Impl();
 
   void append(std::span<const std::byte> bytes);
   void take(Buffer& piece);
+  void take(FileData file);
   void hand_over();
   void finish();
 
-  void write_all();  // the thread
-  bool write_next();
+  Buffer swap_spare(Buffer piece);
 
   ByteSink& sink;
   Buffer filling;
+  bool has_handed_over = false;
 
   std::mutex mutex;
-  std::condition_variable changed;
-  std::optional<Buffer> waiting;
   Buffer spare;  // written, for its memory
-  bool closing = false;
-  std::exception_ptr error;  // the thread has ended with it
 
-  std::thread thread;
+  ThreadBehind thread;
 };
-
-WriteBehind::Impl::~Impl() {
-  if (!thread.joinable()) return;
-  {
-    const std::lock_guard lock(mutex);
-    waiting.reset();
-    closing = true;
-  }
-  changed.notify_all();
-  thread.join();
-}
 
 void WriteBehind::Impl::append(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
@@ -75,64 +55,41 @@ void WriteBehind::Impl::take(Buffer& piece) {
   if (piece.capacity < filling.capacity) piece = Buffer::with_capacity(filling.capacity);
 }
 
+void WriteBehind::Impl::take(FileData file) {
+  if (filling.used > 0) hand_over();
+  has_handed_over = true;
+  thread.leave([this, shared = std::make_shared<FileData>(std::move(file))] {
+    sink.write_file(std::move(*shared));
+  });
+}
+
 void WriteBehind::Impl::hand_over() {
-  if (!thread.joinable()) {
-    thread = sys::starting_thread([this] { return std::thread([this] { write_all(); }); });
-  }
-  std::unique_lock lock(mutex);
-  changed.wait(lock, [&] { return error || !waiting; });
-  if (error) std::rethrow_exception(error);
-  waiting = std::exchange(filling, std::exchange(spare, {}));
-  lock.unlock();  // whom notify_all wakes needs it
-  changed.notify_all();
+  has_handed_over = true;
+  const auto piece = std::make_shared<Buffer>(std::exchange(filling, swap_spare({})));
+  thread.leave([this, piece] {
+    sink.write(piece->bytes());
+    piece->used = 0;
+    swap_spare(std::move(*piece));
+  });
+}
+
+Buffer WriteBehind::Impl::swap_spare(Buffer piece) {
+  const std::lock_guard lock(mutex);
+  return std::exchange(spare, std::move(piece));
 }
 
 void WriteBehind::Impl::finish() {
-  if (!thread.joinable()) {
-    if (filling.used > 0) sink.write(filling.bytes());
-    return;
-  }
+  if (!has_handed_over) return sink.write(filling.bytes());
   if (filling.used > 0) hand_over();
-  {
-    const std::lock_guard lock(mutex);
-    closing = true;
-  }
-  changed.notify_all();
-  thread.join();
-  if (error) std::rethrow_exception(error);
-}
-
-void WriteBehind::Impl::write_all() {
-  try {
-    while (write_next()) {
-    }
-  } catch (...) {
-    const std::lock_guard lock(mutex);
-    error = std::current_exception();
-  }
-  changed.notify_all();
-}
-
-bool WriteBehind::Impl::write_next() {
-  Buffer piece;
-  {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return waiting || closing; });
-    if (!waiting) return false;
-    piece = *std::exchange(waiting, std::nullopt);
-  }
-  changed.notify_all();
-  sink.write(piece.bytes());
-  piece.used = 0;
-  const std::lock_guard lock(mutex);
-  spare = std::move(piece);
-  return true;
+  thread.finish();
 }
 
 WriteBehind::WriteBehind(ByteSink& sink) : impl_(std::make_unique<Impl>(sink)) {}
 WriteBehind::~WriteBehind() = default;
 void WriteBehind::write(std::span<const std::byte> bytes) { impl_->append(bytes); }
 void WriteBehind::write_buffer(Buffer& piece) { impl_->take(piece); }
+void WriteBehind::write_file(FileData file) { impl_->take(std::move(file)); }
+bool WriteBehind::has_failed() const { return impl_->thread.has_failed(); }
 void WriteBehind::finish() { impl_->finish(); }
 
 }  // namespace overlayd

@@ -21,11 +21,15 @@ class WriteBehind final : public ByteSink {
   WriteBehind(const WriteBehind&) = delete;
   WriteBehind& operator=(const WriteBehind&) = delete;
 
-  /// Throws what the sink has thrown for something given earlier.
   void write(std::span<const std::byte> bytes) override;
   void write_buffer(Buffer& buffer) override;
+  void write_file(FileData file) override;
 
-  /// Returns when the sink has taken everything; to be called once, as the last.
+  /// True when the sink has thrown. What is given behind that is dropped; finish() throws.
+  bool has_failed() const;
+
+  /// Returns when the sink has taken everything, or throws what it has thrown; to be called once,
+  /// as the last.
   void finish();
 
  private:

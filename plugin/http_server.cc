@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cinttypes>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
@@ -76,6 +77,17 @@ class ChunkSink final : public ByteSink {
     const int length = std::snprintf(head.data(), head.size(), "%zx\r\n", bytes.size());
     if (!io_.write({head.data(), static_cast<size_t>(length)}, bytes, "\r\n"))
       throw Error(ErrorKind::Aborted, "the receiver went away");
+  }
+
+  // As one chunk. Of one that ends early the client sees that it is cut off.
+  void write_file(FileData file) override {
+    std::array<char, 20> head;
+    const int length = std::snprintf(head.data(), head.size(), "%" PRIx64 "\r\n", file.size);
+    const bool sent = io_.write({}, {}, {head.data(), static_cast<size_t>(length)}) &&
+                      with_context([&] { return overlayd::quoted(file.name); },
+                                   [&] { return io_.send_file(file.fd.get(), file.size); }) &&
+                      io_.write({}, {}, "\r\n");
+    if (!sent) throw Error(ErrorKind::Aborted, "the receiver went away");
   }
 
  private:

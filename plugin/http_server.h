@@ -5,7 +5,7 @@
 // because an engine holds connections open for ever, streams for minutes, and must be told of a
 // cut.
 //
-// Threads: start() and stop() from one thread.
+// Threads: start() and stop() from one thread. The process must ignore SIGPIPE.
 #pragma once
 
 #include <chrono>

@@ -106,6 +106,11 @@ class CountedSink final : public ByteSink {
     sink_.write(bytes);
     metrics_.count_sent(bytes.size());
   }
+  void write_file(FileData file) override {
+    const uint64_t size = file.size;
+    sink_.write_file(std::move(file));
+    metrics_.count_sent(size);
+  }
 
  private:
   ByteSink& sink_;

@@ -2,6 +2,7 @@
 #include "plugin/socket_io.h"
 
 #include <poll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/error.h"
 #include "core/stream.h"
 
 namespace overlayd {
@@ -17,6 +19,11 @@ namespace {
 
 // The end of a chunk and the head of the next one, with room to spare.
 constexpr size_t kFraming = 256;
+
+// Errors of sendfile(2) that are none of the file.
+bool is_about_peer(int errnum) {
+  return errnum == EPIPE || errnum == ECONNRESET || errnum == ENOTCONN || errnum == ESHUTDOWN;
+}
 
 // The iovecs of `parts` without their first `skip` bytes.
 size_t fill_iovecs(std::span<const std::span<const std::byte>> parts, size_t skip,
@@ -96,6 +103,34 @@ bool SocketIo::write(std::string_view head, std::span<const std::byte> body,
   buffer(as_bytes(head));
   buffer(body);
   buffer(as_bytes(tail));
+  return true;
+}
+
+bool SocketIo::send_file(int file, uint64_t size) {
+  if (!flush()) return false;
+  off_t offset = 0;
+  for (uint64_t left = size; left > 0; left = size - static_cast<uint64_t>(offset)) {
+    // One call takes no more than 2 GiB, and says how many it took.
+    const ssize_t sent = ::sendfile(fd_, file, &offset, left);
+    if (sent > 0 || (sent < 0 && errno == EINTR)) continue;
+    if (sent == 0) throw_became_shorter();
+    if (offset == 0 && errno == EINVAL) return send_copy(file, size);
+    broken_ = true;
+    if (is_about_peer(errno)) return false;
+    throw_errno([] { return std::string("read"); });
+  }
+  return true;
+}
+
+// For file systems from whose files the kernel cannot send.
+bool SocketIo::send_copy(int file, uint64_t size) {
+  std::vector<std::byte> piece(kBufferSize);
+  for (uint64_t at = 0; at < size;) {
+    const auto room = std::span(piece).first(std::min<uint64_t>(size - at, piece.size()));
+    const size_t count = read_at(file, room, at);
+    if (!write(room.first(count))) return false;
+    at += count;
+  }
   return true;
 }
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -41,10 +42,15 @@ class SocketIo {
   /// Sends `head`, `body` and `tail` as one; the same as three writes, without copying a large
   /// body.
   bool write(std::string_view head, std::span<const std::byte> body, std::string_view tail);
+  /// Sends the first `size` bytes of a file, which the kernel need not copy: what is written to the
+  /// file meanwhile may be among them. Throws as core/stream.h's read_at(). The process must ignore
+  /// SIGPIPE.
+  bool send_file(int file, uint64_t size);
   bool flush();
 
  private:
   size_t receive(std::span<std::byte> buffer, size_t beyond);
+  bool send_copy(int file, uint64_t size);
   bool send_all(std::span<const std::span<const std::byte>> parts);
   void buffer(std::span<const std::byte> bytes);
 

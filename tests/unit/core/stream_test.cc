@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/stream.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <array>
 #include <string>
+#include <utility>
 
 #include <doctest/doctest.h>
+
+#include "core/error.h"
+#include "core/sys.h"
+#include "tests/support/temp_dir.h"
 
 namespace overlayd {
 namespace {
@@ -30,6 +38,27 @@ TEST_SUITE("stream") {
     sink.write({});
     sink.write(as_bytes(std::string_view("\0c", 2)));
     CHECK(sink.text() == std::string("ab\0c", 4));
+  }
+
+  TEST_CASE("a sink that knows nothing of files gets their bytes, wherever they stand") {
+    const test::TempDir dir;
+    const std::string text = std::string(150'000, 'x') + "end";
+    dir.write("f", text);
+    StringSink sink;
+    UniqueFd fd = sys::openat(dir.fd(), "f", O_RDONLY);
+    REQUIRE(::lseek(fd.get(), 7, SEEK_SET) == 7);
+    sink.write_file({std::move(fd), text.size() - 2, "f"});
+    CHECK(sink.text() == text.substr(0, text.size() - 2));
+  }
+
+  TEST_CASE("a file that ends too early, or cannot be read, is named") {
+    const test::TempDir dir;
+    dir.write("f", "short");
+    StringSink sink;
+    CHECK_THROWS_WITH_AS(sink.write_file({sys::openat(dir.fd(), "f", O_RDONLY), 6, "d/f"}),
+                         "'d/f': became shorter while being read", Error);
+    CHECK_THROWS_WITH_AS(sink.write_file({sys::openat(dir.fd(), "f", O_WRONLY), 5, "d/f"}),
+                         "'d/f': read: Bad file descriptor", SysError);
   }
 
   TEST_CASE("draining tells how much there was") {

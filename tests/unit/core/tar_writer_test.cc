@@ -4,6 +4,8 @@
 // tests/conformance/tar-headers.sh.
 #include "core/tar_writer.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -11,7 +13,9 @@
 #include <doctest/doctest.h>
 
 #include "core/error.h"
+#include "core/sys.h"
 #include "tests/support/tar_builder.h"
+#include "tests/support/temp_dir.h"
 
 namespace overlayd {
 namespace {
@@ -65,6 +69,26 @@ TEST_SUITE("tar writer") {
                            "0000000\0",
                            16));
     CHECK(encode_tar_header(entry) == expected);
+  }
+
+  TEST_CASE("data that a file has comes behind its header, padded as any") {
+    const test::TempDir dir;
+    dir.write("f", "abcde");
+    const TarEntry file{.name = "f", .mode = 0644, .size = 3};
+    StringSink whole, by_hand;
+    for (StringSink* const sink : {&whole, &by_hand}) {
+      TarWriter writer(*sink);
+      writer.begin(file);
+      if (sink == &whole) {
+        writer.file({sys::openat(dir.fd(), "f", O_RDONLY), 3, "f"});
+      } else {
+        writer.data(as_bytes("abc"));
+      }
+      CHECK(writer.remaining() == 0);
+      writer.begin({.name = "g", .mode = 0644});
+      writer.finish();
+    }
+    CHECK(whole.text() == by_hand.text());
   }
 
   TEST_CASE("an archive is headers, padded data and two zero blocks") {

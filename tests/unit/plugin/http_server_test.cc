@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/http_server.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 
 #include <chrono>
+#include <csignal>
 #include <latch>
 #include <list>
 #include <memory>
@@ -14,6 +16,7 @@
 #include <doctest/doctest.h>
 
 #include "core/error.h"
+#include "core/sys.h"
 #include "plugin/driver.h"
 #include "plugin/routes.h"
 #include "plugin/unix_listener.h"
@@ -33,6 +36,7 @@ using namespace std::chrono_literals;
 // The daemon but for its main and its store.
 struct Daemon : test::FakeDriver {
   Daemon() {
+    ::signal(SIGPIPE, SIG_IGN);
     driver.init({.home = "/home", .options = {}, .id_maps = {}});
     server.start();
   }
@@ -268,6 +272,72 @@ TEST_SUITE("http_server") {
           chunk("abc") + chunk(std::string(100000, 'x')) + "0\r\n\r\n");
     client.send(post(kPut, kA));
     CHECK(ends_with(client.read_reply(), "{}\n"));
+  }
+
+  TEST_CASE("files in a Diff are chunks of it, wherever the kernel can send them from") {
+    Daemon daemon;
+    const std::string large(3'000'000, 'x');
+    daemon.scratch.write("f", large);
+    const std::string environment = sys::read_file(AT_FDCWD, "/proc/self/environ", 1 << 20);
+    REQUIRE_FALSE(environment.empty());
+    daemon.world.on_send = [&](ByteSink& sink) {
+      sink.write(as_bytes("abc"));
+      sink.write_file({sys::openat(daemon.scratch.fd(), "f", O_RDONLY), large.size(), "f"});
+      // No sendfile(2) from this one.
+      sink.write_file(
+          {sys::openat(AT_FDCWD, "/proc/self/environ", O_RDONLY), environment.size(), "e"});
+      sink.write(as_bytes("def"));
+    };
+    RawClient client(daemon.socket());
+    client.send(post(kDiff, kA));
+    client.read_past("\r\n\r\n");
+    CHECK(client.read_past("0\r\n\r\n") ==
+          chunk("abc") + chunk(large) + chunk(environment) + chunk("def") + "0\r\n\r\n");
+    client.send(post(kPut, kA));
+    CHECK(ends_with(client.read_reply(), "{}\n"));
+  }
+
+  TEST_CASE("a file that became shorter cuts the Diff, and is named") {
+    Daemon daemon;
+    daemon.scratch.write("f", "short");
+    std::string error;
+    daemon.world.on_send = [&](ByteSink& sink) {
+      try {
+        sink.write_file({sys::openat(daemon.scratch.fd(), "f", O_RDONLY), 100'000, "d/f"});
+      } catch (const Error& why) {
+        error = why.what();
+        throw;
+      }
+    };
+    RawClient client(daemon.socket());
+    client.send(post(kDiff, kA));
+    CHECK_FALSE(ends_with(client.read_to_end(), "0\r\n\r\n"));
+    CHECK(error == "'d/f': became shorter while being read");
+    check_still_serving(daemon);
+  }
+
+  TEST_CASE("a client that leaves in the middle of a file ends the Diff") {
+    Daemon daemon;
+    std::latch ended(1);
+    daemon.scratch.write("f", std::string(3'000'000, 'x'));
+    daemon.world.on_send = [&](ByteSink& sink) {
+      try {
+        for (;;) {
+          sink.write_file({sys::openat(daemon.scratch.fd(), "f", O_RDONLY), 3'000'000, "f"});
+        }
+      } catch (const Error& error) {
+        CHECK(error.kind() == ErrorKind::Aborted);
+        ended.count_down();
+        throw;
+      }
+    };
+    {
+      RawClient client(daemon.socket());
+      client.send(post(kDiff, kA));
+      client.read_past("\r\n\r\n");
+    }
+    ended.wait();
+    check_still_serving(daemon);
   }
 
   TEST_CASE("an empty diff is a complete reply") {
