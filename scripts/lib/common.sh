@@ -53,7 +53,7 @@ as_invoking_user() { # COMMAND...
   fi
 }
 
-# Configures a preset and builds targets of it (all of them when none is named).
+# Configures a preset and builds targets of it (the preset's own when none is named).
 build_preset() { # PRESET [TARGET...]
   local preset=$1
   shift
