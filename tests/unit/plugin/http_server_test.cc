@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <future>
 #include <latch>
 #include <list>
 #include <memory>
@@ -300,19 +301,19 @@ TEST_SUITE("http_server") {
   TEST_CASE("a file that became shorter cuts the Diff, and is named") {
     Daemon daemon;
     daemon.scratch.write("f", "short");
-    std::string error;
+    std::promise<std::string> error;
     daemon.world.on_send = [&](ByteSink& sink) {
       try {
         sink.write_file({sys::openat(daemon.scratch.fd(), "f", O_RDONLY), 100'000, "d/f"});
       } catch (const Error& why) {
-        error = why.what();
+        error.set_value(why.what());
         throw;
       }
     };
     RawClient client(daemon.socket());
     client.send(post(kDiff, kA));
     CHECK_FALSE(ends_with(client.read_to_end(), "0\r\n\r\n"));
-    CHECK(error == "'d/f': became shorter while being read");
+    CHECK(error.get_future().get() == "'d/f': became shorter while being read");
     check_still_serving(daemon);
   }
 
