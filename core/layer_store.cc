@@ -254,6 +254,8 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
                                const CreateOptions& options) {
   const QuotaLimits limits = parse_create_options(options, options_);
   if (limits.any()) quotas_->require();
+  // "exists already" is an answer, too: it must survive.
+  const LayerTable::Claim claim = table_.claim(id);
   if (table_.find(id)) throw Error(ErrorKind::AlreadyExists, layer_name(id) + " exists already");
   const LayerPtr parent = parent_id ? require(*parent_id) : nullptr;
   if (parent && parent->depth + 1 > overlay_.max_lowers) {

@@ -28,6 +28,21 @@ std::vector<std::string> Layer::links() const {
   return names;
 }
 
+LayerTable::Claim LayerTable::claim(const LayerId& id) {
+  std::unique_lock lock(claims_mutex_);
+  claim_ended_.wait(lock, [&] { return !claimed_.contains(id.str()); });
+  claimed_.insert(id.str());
+  return {*this, id.str()};
+}
+
+LayerTable::Claim::~Claim() {
+  {
+    const std::lock_guard lock(table_.claims_mutex_);
+    table_.claimed_.erase(id_);
+  }
+  table_.claim_ended_.notify_all();
+}
+
 void LayerTable::load(int home, Observer& observer) {
   const Survey survey = survey_store(home);
   mend_store(home, survey, observer);

@@ -5,8 +5,8 @@
 // states found and actions taken is in docs/on-disk-layout.md.
 //
 // Threads: the table is safe to use from any thread. A Layer's constant members need no lock, the
-// others are guarded by its mutex. Lock order: a layer before its parent, any layer before the
-// table.
+// others are guarded by its mutex. Lock order: a claim before a layer, a layer before its parent,
+// any layer before the table.
 #pragma once
 
 #include <condition_variable>
@@ -17,6 +17,7 @@
 #include <shared_mutex>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -82,6 +83,23 @@ struct Layer {
 
 class LayerTable {
  public:
+  /// While one lives there is no other for the same id.
+  class Claim {
+   public:
+    ~Claim();
+    Claim(const Claim&) = delete;
+    Claim& operator=(const Claim&) = delete;
+
+   private:
+    friend LayerTable;
+    Claim(LayerTable& table, std::string id) : table_(table), id_(std::move(id)) {}
+    LayerTable& table_;
+    const std::string id_;
+  };
+  /// For who makes a layer: whoever makes one of the same id meanwhile waits, and then finds it in
+  /// the table, or not.
+  [[nodiscard]] Claim claim(const LayerId& id);
+
   /// Surveys `home`, mends what core/store_survey.h can, and notes what it mended or could not.
   void load(int home, Observer& observer);
 
@@ -100,6 +118,10 @@ class LayerTable {
 
   mutable std::shared_mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<Layer>> layers_;  // by id; guarded by mutex_
+
+  std::mutex claims_mutex_;
+  std::condition_variable claim_ended_;
+  std::unordered_set<std::string> claimed_;  // ids
 };
 
 }  // namespace overlayd

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/layer_table.h"
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include <doctest/doctest.h>
 
 #include "core/layer_files.h"
@@ -38,6 +42,35 @@ TEST_SUITE("layer_table") {
     CHECK(!top->unfinished);
     CHECK(!top->mounted);
     CHECK(top->holders == 0);
+  }
+
+  TEST_CASE("of those who make a layer of one id only one goes on at a time") {
+    LayerTable table;
+    constexpr int kThreads = 4, kTurns = 500;
+    std::atomic<int> at_work = 0, clashes = 0, turns = 0;
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < kThreads; ++i) {
+        threads.emplace_back([&] {
+          for (int turn = 0; turn < kTurns; ++turn) {
+            const auto claim = table.claim(LayerId::parse("same"));
+            if (at_work.fetch_add(1) > 0) ++clashes;
+            std::this_thread::yield();
+            at_work.fetch_sub(1);
+            ++turns;
+          }
+        });
+      }
+    }
+    CHECK(clashes == 0);
+    CHECK(turns == kThreads * kTurns);
+  }
+
+  TEST_CASE("layers of other ids are made meanwhile") {
+    LayerTable table;
+    const auto one = table.claim(LayerId::parse("one"));
+    const auto other = table.claim(LayerId::parse("other"));
+    CHECK(table.size() == 0);
   }
 
   TEST_CASE_FIXTURE(Chain, "a child is found whatever order the names sort in") {
