@@ -43,7 +43,7 @@ class EngineData {
   const std::filesystem::path& root() const { return root_; }  ///< absolute, without symlinks
   int fd() const { return fd_.get(); }
 
-  /// Keeps engines off: one that is started meanwhile waits before it looks at containers.
+  /// Keeps engines off: one that is started meanwhile gives up before it looks at containers.
   /// Error(Busy) when one is running.
   UniqueFd lock() const;
 
