@@ -127,8 +127,8 @@ void LayerMounts::wait_for_unmounts(const Layer& layer) {
   });
 }
 
-// Links are for what must hold all lowers on one page; to follow them costs as much as half the
-// mount.
+// Links are for what must hold all lowers on one page; to follow them is a third of the time that
+// many lowers take.
 std::string LayerMounts::lower_path(const Layer& lower) const {
   if (overlay_.method == MountMethod::Classic) return layout::link_path(lower.link);
   return layout::in_layer(lower.id, layout::kDiff);
@@ -136,8 +136,8 @@ std::string LayerMounts::lower_path(const Layer& lower) const {
 
 OverlaySpec LayerMounts::overlay_spec(const Layer& layer, const std::string& mount_label) const {
   std::vector<std::string> lowers;
-  for (const Layer* at = layer.parent.get(); at != nullptr; at = at->parent.get()) {
-    lowers.push_back(lower_path(*at));
+  if (layer.parent) {
+    for (const Layer* lower : layer.parent->chain()) lowers.push_back(lower_path(*lower));
   }
   OverlaySpec spec = overlay_of(layer.id, layer.committed, lowers);
   spec.mount_label = mount_label;
