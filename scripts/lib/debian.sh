@@ -13,6 +13,13 @@ need_debian13() { need_debian trixie "$DEBIAN13" docker.io,docker-cli,docker-bui
 DEBIAN12=$ROOT/build/engines/20.10
 need_debian12() { need_debian bookworm "$DEBIAN12" docker.io,systemd-sysv,dbus; }
 
+# The same engine, in a system that runs scenarios of tests/e2e on another kernel. Some 700 MB.
+DEBIAN12_SCENARIOS=$ROOT/build/engines/20.10-scenarios
+need_debian12_scenarios() {
+  need_debian bookworm "$DEBIAN12_SCENARIOS" \
+    docker.io,busybox-static,binutils,curl,jq,attr,libcap2-bin,python3-minimal
+}
+
 need_debian() { # SUITE DIRECTORY PACKAGES
   local directory=$2
   [[ ! -d $directory ]] || return 0

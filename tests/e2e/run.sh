@@ -102,6 +102,7 @@ end_scenarios() {
 #   overlayd   the driver, not one of the engine's own
 #   process    a process of overlayd that it can stop and start
 #   package    nothing: it makes a package for this Debian, and runs the engine of this Debian with it
+#   quotas     a disk that limits projects, and with it a kernel that can; scripts/kernels has both
 reason_to_leave_out() { # FILE
   local needs
   needs=$(sed -n '4s/^# needs: //p' "$1")
@@ -111,10 +112,14 @@ reason_to_leave_out() { # FILE
     say "it stops and starts overlayd itself"
   elif [[ $needs == package && "$ENGINE $WAY" != "20.10 legacy" ]]; then
     say "it is about a package for this Debian"
+  elif [[ $needs == quotas ]] && ! scratch_has_quotas; then
+    say "nothing can be limited on this disk; scripts/kernels 6.1 engine-xfs"
   else
     return 1
   fi
 }
+
+scratch_has_quotas() { findmnt --noheadings --output OPTIONS --target "$OUTPUT" | grep -qw prjquota; }
 
 run_inside() { # FILE
   enter_sandbox --scenario "$1"

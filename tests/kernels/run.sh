@@ -14,18 +14,20 @@ source "$HERE/../../scripts/lib/kernel.sh"
 PRESET=${PRESET:-ci}
 OVERLAYD=${OVERLAYD:-$ROOT/build/$PRESET/overlayd}
 MACHINE="" # the process
+DISKS=()
 SECONDS_AT_MOST=${KERNEL_SECONDS:-3000}
 
 main() {
   local kernel=$1 parts
   shift
-  parts=${*:-quota-xfs quota-ext4 mounts protocol integration}
+  parts=${*:-quota-xfs quota-ext4 mounts protocol integration engine-xfs engine-ext4}
   need_command qemu-system-x86_64 mkfs.xfs mkfs.ext4 busybox curl jq
   need_kernel "$kernel"
   SCRATCH=$(mktemp -d "${TMPDIR:-/var/tmp}/overlayd-kernels.XXXXXX")
   trap finish EXIT
   trap 'exit 1' INT TERM HUP
   make_disks
+  [[ " $parts" != *" engine-"* ]] || make_engine_disk
   make_tree "$kernel" "$parts"
   say "# Linux $kernel: $parts"
   start_machine "$kernel"
@@ -46,7 +48,7 @@ start_machine() { # KERNEL
   local _
   for _ in 1 2 3; do
     : >"$SCRATCH/serial"
-    boot_kernel "$1" "$SCRATCH/initramfs" "$SECONDS_AT_MOST" "$SCRATCH/xfs" "$SCRATCH/ext4" >"$SCRATCH/serial" 2>&1 &
+    boot_kernel "$1" "$SCRATCH/initramfs" "$SECONDS_AT_MOST" "${DISKS[@]}" >"$SCRATCH/serial" 2>&1 &
     MACHINE=$!
     wait_for 120 is_up_or_ended && return
     kill "$MACHINE"
@@ -80,9 +82,18 @@ judge() { # KERNEL
 
 # Sparse; the guest mounts them with and without quotas.
 make_disks() {
-  truncate --size 1G "$SCRATCH/xfs" "$SCRATCH/ext4"
+  DISKS=("$SCRATCH/xfs" "$SCRATCH/ext4")
+  truncate --size 1G "${DISKS[@]}"
   mkfs.xfs -q "$SCRATCH/xfs"
   mkfs.ext4 -q -O quota,project "$SCRATCH/ext4"
+}
+
+# A system with a Docker engine.
+make_engine_disk() {
+  need_debian12_scenarios
+  DISKS+=("$SCRATCH/engine")
+  truncate --size 2G "$SCRATCH/engine"
+  mkfs.ext4 -q -d "$DEBIAN12_SCENARIOS" "$SCRATCH/engine"
 }
 
 make_tree() { # KERNEL PARTS
@@ -106,8 +117,9 @@ make_tree() { # KERNEL PARTS
   add_program "$tree" "$SCRATCH/integration_tests" /usr/bin/integration_tests
   # Where the tests were compiled to look for it.
   mkdir -p "$tree$ROOT/tests/conformance"
-  cp -r "$ROOT/tests/data" "$ROOT/tests/kernels" "$tree$ROOT/tests"
+  cp -r "$ROOT/tests/data" "$ROOT/tests/kernels" "$ROOT/tests/e2e" "$tree$ROOT/tests"
   cp -r "$ROOT/tests/conformance/protocol" "$tree$ROOT/tests/conformance"
+  cp -r "$ROOT/scripts" "$ROOT/config.json" "$tree$ROOT"
   printf '%s\n' "$ROOT/tests/kernels/guest" >"$tree/etc/tests"
   printf '%s\n' "$2" >"$tree/etc/parts"
   install -m 0755 "$HERE/guest/init" "$tree/init"
