@@ -254,9 +254,9 @@ OverlaySupport probe_overlay(int scratch_dirfd, MountMethod wanted) {
   const OverlaySupport support = first_that_works(
       wanted, filesystem, [&](const auto& some) { mount_probe(probe.get(), some); });
   check_behaviour(probe.get());
-  undo.dismiss();
   // Must not fail unseen: what stayed mounted would go into the trash with staging, and stay there.
   remove_probe(scratch_dirfd);
+  undo.dismiss();
   return support;
 }
 
