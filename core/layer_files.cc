@@ -64,15 +64,11 @@ std::optional<LayerContents> read_layer(int home, const LayerId& id) {
   LayerContents found;
   bool link = false, lower = false;
   const std::pair<const char*, bool&> names[] = {
-      {layout::kDiff, found.diff},
-      {layout::kLink, link},
-      {layout::kLower, lower},
-      {layout::kWork, found.work},
-      {layout::kMerged, found.merged},
-      {layout::kCommitted, found.committed},
-      {layout::kPartial, found.partial},
-      {layout::kSize, found.has_size},
-      {layout::kDigests, found.has_digests},
+      {layout::kDiff, found.diff},       {layout::kLink, link},
+      {layout::kLower, lower},           {layout::kWork, found.work},
+      {layout::kMerged, found.merged},   {layout::kCommitted, found.committed},
+      {layout::kRemoved, found.removed}, {layout::kPartial, found.partial},
+      {layout::kSize, found.has_size},   {layout::kDigests, found.has_digests},
   };
   for (const sys::DirEntry& entry : sys::list_fresh_directory(layer.get())) {
     for (const auto& [name, is_there] : names) is_there = is_there || entry.name == name;
@@ -130,6 +126,19 @@ bool mark_committed(int home, const LayerId& id) {
 void unmark_committed(int home, const LayerId& id) {
   sys::unlinkat(home, layout::in_layer(id, layout::kSize), 0);
   sys::unlinkat(home, layout::in_layer(id, layout::kCommitted), 0);
+}
+
+// It is marked as committed, unless that was not possible, or was undone by somebody.
+void mark_removed(int home, const LayerId& id) {
+  const std::string path = layout::in_layer(id, layout::kRemoved);
+  try {
+    sys::renameat(home, layout::in_layer(id, layout::kCommitted), home, path, 0);
+  } catch (const SysError& error) {
+    if (error.errnum() != ENOENT) throw;
+    ScopeExit unmark([&] { ::unlinkat(home, path.c_str(), 0); });
+    write_new_file(home, path, "", 0600);
+    unmark.dismiss();
+  }
 }
 
 void record_size(int home, const LayerId& id, int64_t size) {

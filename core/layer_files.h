@@ -24,6 +24,7 @@ struct LayerRecord {
   std::string link;
   std::vector<std::string> lowers;  ///< links, nearest parent first; empty: no parent
   bool committed = false;
+  bool removed = false;         ///< there only for the layers that lie on it
   bool partial = false;         ///< an ApplyDiff is under way or did not finish
   std::optional<int64_t> size;  ///< of its content; only of a committed layer
   bool has_digests = false;     ///< there is a record of what an ApplyDiff has filled it with
@@ -37,8 +38,8 @@ struct LayerOwner {
 
 /// What lies in a layer's directory, whatever state it is in.
 struct LayerContents {
-  bool diff = false, work = false, merged = false, committed = false, partial = false;
-  bool has_size = false, has_digests = false;
+  bool diff = false, work = false, merged = false, committed = false, removed = false;
+  bool partial = false, has_size = false, has_digests = false;
   std::vector<std::string> unfinished;     ///< names of files that were never renamed into place
   std::optional<std::string> link, lower;  ///< as they are; empty when they are too long to be ours
   std::optional<int64_t> size;             ///< nullopt also when what is there is not whole
@@ -65,6 +66,9 @@ bool make_private_directory(int dirfd, const std::string& name, const LayerOwner
 bool mark_committed(int home, const LayerId& id);
 /// Takes the record of its size away first: it counts only for a layer that is committed for good.
 void unmark_committed(int home, const LayerId& id);
+
+/// Marks a layer that others lie on as removed. Takes no space.
+void mark_removed(int home, const LayerId& id);
 
 /// Records the size of a committed layer's content.
 void record_size(int home, const LayerId& id, int64_t size);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <map>
 #include <optional>
@@ -77,9 +78,13 @@ class OverlayLayerStore final : public LayerStore {
 
   // Creating.
   bool adopt_child(Layer& parent);
-  void disown_child(Layer& parent, bool marked);
+  void disown_child(LayerPtr parent, bool marked) noexcept;
+  void make_writable(Layer& layer) noexcept;
   void publish(const LayerId& id, const std::string& staged);
-  void forget_removed(const LayerPtr& layer) noexcept;
+
+  // Removing.
+  void bury(const Layer& layer) noexcept;
+  void unlink_name(const Layer& layer) noexcept;
 
   // Getting.
   void drop_digests(Layer& layer) const;
@@ -133,7 +138,7 @@ OverlayLayerStore::OverlayLayerStore(StoreConfig config, Observer& observer)
   choose_commit();
   trash_.emplace(sys::open_path_dir(home_.get(), layout::kTrashDirectory), observer_);
   sweep_staging();
-  table_.load(home_.get(), observer_);
+  for (const LayerPtr& layer : table_.load(home_.get(), observer_)) bury(*layer);
   mounts_->adopt(table_);
 }
 
@@ -267,14 +272,17 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
   const std::string link = layout::random_link();
   const std::string staged = std::string(layout::kStagingDirectory) + "/" + layout::random_name();
   const std::string* made = &staged;
-  ScopeExit unmake([&] {
+  const auto take_back = [&] {
     try {
       trash_->take(home_.get(), *made);
+      return true;
     } catch (const Error& error) {
       observer_.note(NoteLevel::Warning,
                      "left a layer half made behind: " + std::string(error.what()));
+      return false;
     }
-  });
+  };
+  ScopeExit unmake([&] { take_back(); });
   LayerRecord record;
   record.link = link;
   if (parent) record.lowers = parent->links();
@@ -283,21 +291,27 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
   });
 
   const bool marked = parent && adopt_child(*parent);
-  ScopeExit disown([&] {
-    if (parent) disown_child(*parent, marked);
-  });
+  ScopeExit disown([&] { disown_child(parent, marked); });
   sys::symlinkat(layout::link_target(id), home_.get(), layout::link_path(link));
   ScopeExit unlink([&] { ::unlinkat(home_.get(), layout::link_path(link).c_str(), 0); });
-  publish(id, staged);  // commit point, unless it cannot be made to last or kept in memory
+  const LayerPtr layer = std::make_shared<Layer>(id, link, parent);
+  publish(id, staged);  // commit point, unless it cannot be made to last, but taken back
   made = &id.str();
-  commit_(home_.get());
-  table_.insert(std::make_shared<Layer>(id, link, parent));
+  std::exception_ptr error;
+  try {
+    commit_(home_.get());
+  } catch (...) {
+    if (take_back()) throw;
+    error = std::current_exception();
+  }
   unmake.dismiss();
+  table_.insert(layer);
   unlink.dismiss();
   disown.dismiss();
+  if (error) std::rethrow_exception(error);
 }
 
-// From here on the parent is read-only and cannot be removed. True when that is new to it.
+// From here on the parent is read-only and stays on disk. True when that is new to it.
 bool OverlayLayerStore::adopt_child(Layer& parent) {
   const Lock lock(parent.mutex);
   check_usable(parent);
@@ -305,19 +319,6 @@ bool OverlayLayerStore::adopt_child(Layer& parent) {
   parent.committed = true;
   ++parent.children;
   return marked;
-}
-
-void OverlayLayerStore::disown_child(Layer& parent, bool marked) {
-  const Lock lock(parent.mutex);
-  --parent.children;
-  if (!marked || parent.children > 0) return;
-  try {
-    parent.size_recorded = false;
-    unmark_committed(home_.get(), parent.id);
-    parent.committed = false;
-  } catch (const Error& error) {
-    observer_.note(NoteLevel::Warning, layer_name(parent.id) + " stays read-only: " + error.what());
-  }
 }
 
 void OverlayLayerStore::publish(const LayerId& id, const std::string& staged) {
@@ -332,34 +333,79 @@ void OverlayLayerStore::publish(const LayerId& id, const std::string& staged) {
 void OverlayLayerStore::remove(const LayerId& id) {
   const LayerPtr layer = table_.find(id);
   if (!layer) return;
+  UniqueFd marked;
   {
     Lock lock(layer->mutex);
     if (!layer->filled.wait_for(lock, kFillingPatience, [&] { return !layer->filling; })) {
       throw Error(ErrorKind::Busy, layer_name(id) + " is being filled by an ApplyDiff");
     }
     if (layer->removed) return;
-    if (layer->children > 0) {
-      throw Error(ErrorKind::Busy, layer_name(id) + " lies under " +
-                                       std::to_string(layer->children) + " other layers");
-    }
+    const bool lingers = layer->children > 0;
+    if (lingers) marked = sys::open_directory(home_.get(), id.str());
     mounts_->clear(*layer);
-    trash_->take(home_.get(), id.str());  // commit point
+    // Either is the commit point.
+    if (lingers) {
+      mark_removed(home_.get(), id);
+      layer->lingers = true;
+    } else {
+      trash_->take(home_.get(), id.str());
+    }
     layer->removed = true;
+    table_.erase(layer);
   }
-  forget_removed(layer);
+  if (marked) {
+    observer_.note(NoteLevel::Info, layer_name(id) + " was removed under layers that lie on it: " +
+                                        "it goes with the last of them");
+  } else {
+    unlink_name(*layer);
+    disown_child(layer->parent, false);
+  }
   with_context("the removal of " + layer_name(id) + " may not survive a power cut",
-               [&] { commit_(home_.get()); });
+               [&] { commit_(marked ? marked.get() : home_.get()); });
 }
 
-// The layer is gone whatever happens here; a link that stays is removed at the next start.
-void OverlayLayerStore::forget_removed(const LayerPtr& layer) noexcept {
-  table_.erase(layer);
-  if (layer->parent) {
-    const Lock lock(layer->parent->mutex);
-    --layer->parent->children;
+// One layer less lies on the parent. That is only `marked` as one for its sake, or it lingers for
+// its sake, and so on.
+void OverlayLayerStore::disown_child(LayerPtr parent, bool marked) noexcept {
+  for (; parent; parent = parent->parent, marked = false) {
+    {
+      const Lock lock(parent->mutex);
+      if (--parent->children > 0) return;
+      if (!parent->lingers) {
+        if (marked) make_writable(*parent);
+        return;
+      }
+    }
+    bury(*parent);
   }
+}
+
+void OverlayLayerStore::make_writable(Layer& layer) noexcept {
   try {
-    if (!layer->link.empty()) sys::unlinkat(home_.get(), layout::link_path(layer->link), 0);
+    layer.size_recorded = false;
+    unmark_committed(home_.get(), layer.id);
+    layer.committed = false;
+  } catch (const std::exception& error) {
+    observer_.note(NoteLevel::Warning, layer_name(layer.id) + " stays read-only: " + error.what());
+  }
+}
+
+// The files of a layer that was removed before. What cannot be done now the next start does.
+void OverlayLayerStore::bury(const Layer& layer) noexcept {
+  try {
+    trash_->take(home_.get(), layer.id.str());
+    unlink_name(layer);
+  } catch (const std::exception& error) {
+    observer_.note(NoteLevel::Warning,
+                   "the files of " + layer_name(layer.id) +
+                       ", which is removed, stay until the next start: " + error.what());
+  }
+}
+
+// One that stays is removed at the next start.
+void OverlayLayerStore::unlink_name(const Layer& layer) noexcept {
+  try {
+    if (!layer.link.empty()) sys::unlinkat(home_.get(), layout::link_path(layer.link), 0);
   } catch (const std::exception& error) {
     observer_.note(NoteLevel::Warning, "left a link behind: " + std::string(error.what()));
   }

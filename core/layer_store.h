@@ -109,9 +109,11 @@ class LayerStore {
   virtual void create(const LayerId& id, const LayerId* parent, const CreateOptions& options) = 0;
 
   /// Unmounts the layer if it is mounted, and removes it: it is gone when this returns, its space
-  /// comes back in the background. An unknown id is a success. Busy: other layers lie on this one.
-  /// After an error the layer is there, but may be unmounted; or it is gone, and the message says
-  /// that its removal may not survive a power cut.
+  /// comes back in the background. An unknown id is a success. Layers that lie on it stay as they
+  /// are: an engine that removes one under others does not know those any more. Its files then go
+  /// with the last of them, and its id is taken until then. Busy: it is being filled. After an
+  /// error the layer is there, but may be unmounted; or it is gone, and the message says that its
+  /// removal may not survive a power cut.
   virtual void remove(const LayerId& id) = 0;
 
   /// The absolute path of the layer's file system, mounted if it needs to be; counted until put().

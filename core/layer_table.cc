@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/layer_table.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/store_survey.h"
 
@@ -43,7 +45,7 @@ LayerTable::Claim::~Claim() {
   table_.claim_ended_.notify_all();
 }
 
-void LayerTable::load(int home, Observer& observer) {
+std::vector<std::shared_ptr<Layer>> LayerTable::load(int home, Observer& observer) {
   const Survey survey = survey_store(home);
   mend_store(home, survey, observer);
   for (const Finding& finding : survey.findings) {
@@ -57,9 +59,22 @@ void LayerTable::load(int home, Observer& observer) {
   for (const SurveyedLayer& layer : survey.layers) {
     made.push_back(make_layer(layer, layer.parent ? made[*layer.parent] : nullptr));
   }
+  // What a damaged layer lies on is not known.
+  const bool all_is_known = std::ranges::all_of(
+      survey.layers, [](const SurveyedLayer& layer) { return layer.damage.empty(); });
+  std::vector<std::shared_ptr<Layer>> over;
   const std::unique_lock lock(mutex_);
   layers_.clear();
-  for (std::shared_ptr<Layer>& layer : made) layers_.emplace(layer->id.str(), std::move(layer));
+  for (auto at = made.rbegin(); at != made.rend(); ++at) {
+    std::shared_ptr<Layer>& layer = *at;
+    if (!layer->removed) {
+      layers_.emplace(layer->id.str(), std::move(layer));
+    } else if (layer->children == 0 && all_is_known) {
+      if (layer->parent) --layer->parent->children;
+      over.push_back(std::move(layer));
+    }
+  }
+  return over;
 }
 
 std::shared_ptr<Layer> LayerTable::make_layer(const SurveyedLayer& found,
@@ -68,6 +83,7 @@ std::shared_ptr<Layer> LayerTable::make_layer(const SurveyedLayer& found,
   auto layer =
       std::make_shared<Layer>(found.id, found.record.link, std::move(parent), found.damage);
   layer->committed = found.record.committed;
+  layer->removed = layer->lingers = found.record.removed;
   layer->unfinished = found.record.partial;
   layer->size = found.record.size;
   layer->size_recorded = layer->size.has_value();

@@ -63,7 +63,8 @@ struct Layer {
 
   std::mutex mutex;
   std::condition_variable filled;  ///< signalled when `filling` ends
-  bool removed = false;            ///< gone from disk; whoever still points here came too late
+  bool removed = false;            ///< whoever still points here came too late
+  bool lingers = false;            ///< removed, but on disk for the layers that lie on it
   bool committed = false;          ///< has or had a child: read-only
   bool filling = false;            ///< an ApplyDiff is running
   bool unfinished = false;         ///< an ApplyDiff failed or was cut off: only remove is possible
@@ -101,7 +102,9 @@ class LayerTable {
   [[nodiscard]] Claim claim(const LayerId& id);
 
   /// Surveys `home`, mends what core/store_survey.h can, and notes what it mended or could not.
-  void load(int home, Observer& observer);
+  /// Layers that were removed are known only to those that lie on them; returns the ones of which
+  /// it is certain that nothing lies on them any more, each before its parent.
+  std::vector<std::shared_ptr<Layer>> load(int home, Observer& observer);
 
   std::shared_ptr<Layer> find(const LayerId& id) const;
   /// The same for a name found on disk, which need not be a valid id.

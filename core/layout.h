@@ -14,6 +14,8 @@
 //       work/                    0700; overlay's work directory; only with a parent
 //       merged/                  0700; the mount point; there only while mounted
 //       committed                empty; there once the layer has had a child, and is read-only
+//       removed                  overlayd's, in place of `committed`: the layer is removed, and is
+//                                here for those on it only, until the last of them is removed
 //       partial/                 overlayd's: an ApplyDiff is filling it, or one failed here. It
 //                                becomes diff/ by one rename; while it exists the layer takes only
 //                                Remove
@@ -54,6 +56,7 @@ inline constexpr char kLower[] = "lower";
 inline constexpr char kWork[] = "work";
 inline constexpr char kMerged[] = "merged";
 inline constexpr char kCommitted[] = "committed";
+inline constexpr char kRemoved[] = "removed";
 inline constexpr char kPartial[] = "partial";
 inline constexpr char kSize[] = "size";
 inline constexpr char kDigests[] = "digests";

@@ -14,7 +14,9 @@ namespace {
 void strip_layer(int home, const std::string& id) {
   const std::string prefix = id + "/";
   sys::remove_tree(home, prefix + layout::kPartial);
-  for (const char* own : {layout::kSize, layout::kDigests}) sys::unlinkat(home, prefix + own, 0);
+  for (const char* own : {layout::kRemoved, layout::kSize, layout::kDigests}) {
+    sys::unlinkat(home, prefix + own, 0);
+  }
   for (const char* file :
        {layout::kLink, layout::kLower, layout::kCommitted, layout::kSize, layout::kDigests}) {
     sys::unlinkat(home, prefix + file + sys::kUnfinished, 0);

@@ -315,12 +315,14 @@ class Surveyor {
           {.gravity = Gravity::Damage, .layer = id.str(), .file = id.str(), .what = damage});
     }
     const LayerContents& contents = found.contents;
-    LayerRecord record{.link = found.link,
-                       .lowers = std::move(found.lowers),
-                       .committed = contents.committed,
-                       .partial = contents.partial,
-                       .size = contents.committed ? contents.size : std::nullopt,
-                       .has_digests = contents.has_digests && !contents.partial};
+    LayerRecord record{
+        .link = found.link,
+        .lowers = std::move(found.lowers),
+        .committed = contents.committed || contents.removed,
+        .removed = contents.removed,
+        .partial = contents.partial,
+        .size = contents.committed || contents.removed ? contents.size : std::nullopt,
+        .has_digests = contents.has_digests && !contents.partial};
     survey_.layers.push_back({.id = id,
                               .record = std::move(record),
                               .parent = parent,

@@ -184,6 +184,7 @@ std::string_view to_string(LayerKind kind) {
 std::string_view to_string(LayerState state) {
   switch (state) {
     case LayerState::Damaged: return "damaged";
+    case LayerState::Removed: return "removed";
     case LayerState::Unfinished: return "unfinished";
     case LayerState::Mounted: return "mounted";
     case LayerState::Ready: return "ready";
@@ -193,6 +194,7 @@ std::string_view to_string(LayerState state) {
 
 LayerState LayerView::state() const {
   if (!damage.empty()) return LayerState::Damaged;
+  if (record.removed) return LayerState::Removed;
   if (record.partial) return LayerState::Unfinished;
   return mounts.empty() ? LayerState::Ready : LayerState::Mounted;
 }

@@ -39,6 +39,7 @@ std::string_view to_string(LayerKind kind);
 
 enum class LayerState {
   Damaged,     ///< can only be removed
+  Removed,     ///< there only for the layers that lie on it
   Unfinished,  ///< an ApplyDiff is under way, or has not finished
   Mounted,
   Ready,

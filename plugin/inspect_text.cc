@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <map>
 #include <ostream>
 #include <set>
 
@@ -51,6 +52,7 @@ class Ids {
 Style style_of(LayerState state) {
   switch (state) {
     case LayerState::Damaged: return Style::Bad;
+    case LayerState::Removed:
     case LayerState::Unfinished: return Style::Warning;
     case LayerState::Mounted: return Style::Good;
     case LayerState::Ready: return Style::Plain;
@@ -308,10 +310,10 @@ void print_layer(const Inspection& found, std::ostream& out, const TextOptions& 
 void print_status(const Inspection& found, std::ostream& out, const TextOptions& options) {
   const StoreView& store = found.store;
   const StoreMeans& means = found.means;
-  size_t counts[4] = {};
-  for (const LayerView& layer : store.layers) ++counts[static_cast<size_t>(layer.state())];
+  std::map<LayerState, size_t> counts;
+  for (const LayerView& layer : store.layers) ++counts[layer.state()];
   const auto count = [&](LayerState state) {
-    return std::to_string(counts[static_cast<size_t>(state)]) + " " + std::string(to_string(state));
+    return std::to_string(counts[state]) + " " + std::string(to_string(state));
   };
   Facts facts(out, options.terminal);
   facts.add("store", printable(store.home.native()));
@@ -325,7 +327,7 @@ void print_status(const Inspection& found, std::ostream& out, const TextOptions&
   facts.add("quotas", means.quota_obstacle.empty() ? "yes" : "no: " + means.quota_obstacle);
   facts.add("layers", std::to_string(store.layers.size()) + ": " + count(LayerState::Ready) + ", " +
                           count(LayerState::Mounted) + ", " + count(LayerState::Unfinished) + ", " +
-                          count(LayerState::Damaged));
+                          count(LayerState::Removed) + ", " + count(LayerState::Damaged));
   facts.add("leftovers", std::to_string(store.staged) + " in staging, " +
                              std::to_string(store.trashed) + " in the trash, " +
                              counted(store.foreign_mounts, "foreign mount"));

@@ -24,8 +24,8 @@ struct Allowed {
   bool in_flight = false;   ///< by one that had not answered
 };
 
-bool starts_full(const std::string& id) { return id == kBaseLayer || id.starts_with("filled"); }
 bool starts_empty(const std::string& id) { return id.starts_with("empty"); }
+bool starts_full(const std::string& id) { return !starts_empty(id) && !id.starts_with("new"); }
 
 Allowed after(Call::Kind kind) {
   switch (kind) {
@@ -98,8 +98,6 @@ Violation::Kind kind_of(const FoundLayer& layer, const Allowed& allowed) {
   return nothing_left ? Violation::Kind::Lost : Violation::Kind::Torn;
 }
 
-std::string parent_of(const std::string& id) { return id == kBaseLayer ? "" : kBaseLayer; }
-
 // Of a layer with content: every one of them was filled by an ApplyDiff.
 std::string difference_from_record(int home, const LayerId& id) {
   const auto report = check_content(home, id);
@@ -151,14 +149,15 @@ FoundLayer read_layer(int home, const std::string& root, const std::string& id) 
   layer.exists = sys::try_fstatat(home, id).has_value();
   if (!layer.exists) return layer;
   const auto link = sys::try_read_file(home, id + "/link", 100);
-  const auto base = sys::try_read_file(home, std::string(kBaseLayer) + "/link", 100);
+  const std::string parent = parent_of(id);
+  const auto below = sys::try_read_file(home, parent + "/link", 100);
   const auto lower = sys::try_read_file(home, id + "/lower", 100);
   layer.content = layer_content(root, id);
   if (layer.content.empty()) layer.damage = "it has no content directory";
   if (!link || link->empty() || !sys::try_fstatat(home, "l/" + *link)) {
     layer.damage = "its link is missing or empty";
   }
-  if (lower && base && *lower == "l/" + *base) layer.parent = kBaseLayer;
+  if (lower && below && (*lower + ":").starts_with("l/" + *below + ":")) layer.parent = parent;
   return layer;
 }
 

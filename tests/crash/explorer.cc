@@ -47,7 +47,7 @@ class Worker {
   void run() {
     while (shared_.images < options_.images) {
       const uint64_t number = shared_.next_workload++;
-      const Workload workload = make_workload(number, options_.seed);
+      const Workload workload = make_workload(number, options_.seed, options_.docker.empty());
       const Recording recording = record(options_.file_system, places_, workload, prepared_,
                                          [this](const std::string& root) { return open(root); });
       ++shared_.recordings;

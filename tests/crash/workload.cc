@@ -89,6 +89,14 @@ std::vector<Call::Kind> word(uint64_t number) {
   return letters;
 }
 
+// What lies on a layer that was just removed, as good as ever.
+std::string to_remove(size_t i, const std::vector<Call>& before, bool under_others,
+                      std::mt19937_64& random) {
+  if (!under_others) return numbered("filled", i);
+  if (i > 0 && before[i - 1].id == numbered("under", i - 1)) return numbered("over", i - 1);
+  return numbered(below(2, random) == 0 ? "under" : "filled", i);
+}
+
 const char* name_of(Call::Kind kind) {
   switch (kind) {
     case Call::Kind::Create: return "Create";
@@ -105,6 +113,8 @@ std::vector<std::string> prepared_layers() {
   for (size_t i = 0; i < kMaxCalls; ++i) {
     ids.push_back(numbered("empty", i));
     ids.push_back(numbered("filled", i));
+    ids.push_back(numbered("under", i));
+    ids.push_back(numbered("over", i));
   }
   return ids;
 }
@@ -121,12 +131,20 @@ void prepare_layers(Driver& driver) {
   driver.apply(kBaseLayer, "", base_tar());
   for (size_t i = 0; i < kMaxCalls; ++i) {
     driver.create(numbered("empty", i), kBaseLayer, false);
-    driver.create(numbered("filled", i), kBaseLayer, false);
-    driver.apply(numbered("filled", i), kBaseLayer, make_tar(random));
+    for (const std::string& id :
+         {numbered("filled", i), numbered("under", i), numbered("over", i)}) {
+      driver.create(id, parent_of(id), false);
+      driver.apply(id, parent_of(id), make_tar(random));
+    }
   }
 }
 
-Workload make_workload(uint64_t number, uint64_t seed) {
+std::string parent_of(const std::string& id) {
+  if (id == kBaseLayer) return "";
+  return id.starts_with("over") ? "under" + id.substr(4) : kBaseLayer;
+}
+
+Workload make_workload(uint64_t number, uint64_t seed, bool under_others) {
   constexpr uint64_t kWords = 4 + 16 + 64;
   constexpr uint64_t kStride = 37;  // has no divisor in common with that
   std::mt19937_64 random(seed * 1000003 + number);
@@ -141,7 +159,7 @@ Workload make_workload(uint64_t number, uint64_t seed) {
     if (kind == Call::Kind::Create) {
       to_fill = call.id;
     } else if (kind == Call::Kind::Remove) {
-      call.id = numbered("filled", i);
+      call.id = to_remove(i, workload.calls, under_others, random);
     } else if (kind == Call::Kind::Apply) {
       const bool made = !to_fill.empty() && !workload.at_once;
       call.id = made ? to_fill : numbered("empty", i);

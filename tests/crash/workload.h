@@ -29,17 +29,22 @@ struct Workload {
 };
 
 /// The layers that are there before: one that all others lie on, one for each call of a workload
-/// to fill, one for each to remove.
+/// to fill, one for each to remove, and two for each of which one lies on the other.
 inline constexpr char kBaseLayer[] = "base";
 std::vector<std::string> prepared_layers();
 void prepare_layers(Driver& driver);
+
+/// Empty for the lowest.
+std::string parent_of(const std::string& id);
 
 /// The layers that a workload may make.
 std::vector<std::string> possible_layers();
 
 /// Every number is a workload; any 84 in a row have all words of up to three calls. Whether they
-/// come at once, what the neighbour does and what is in the tars depends on number and `seed`.
-Workload make_workload(uint64_t number, uint64_t seed);
+/// come at once, what the neighbour does, what is removed and what is in the tars depends on number
+/// and `seed`. `under_others`: layers that others lie on are removed, too, which Docker's driver
+/// does not outlive.
+Workload make_workload(uint64_t number, uint64_t seed, bool under_others);
 
 /// When a call was made and answered, as positions in the log of the disk.
 struct CallTimes {

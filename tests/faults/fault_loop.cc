@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/layout.h"
+#include "core/store_survey.h"
 #include "core/sys.h"
 #include "tests/faults/allocation_faults.h"
 #include "tests/integration/overlay_fixture.h"
@@ -59,14 +60,21 @@ void check_no_leftovers(const StoreSandbox& sandbox) {
     ++layers;
     const UniqueFd directory = sys::open_path_dir(home.get(), layer.name);
     for (const sys::DirEntry& entry : sys::list_directory(directory.get())) {
-      const auto known = {layout::kDiff, layout::kLink,    layout::kLower,
-                          layout::kWork, layout::kMerged,  layout::kCommitted,
-                          layout::kSize, layout::kPartial, layout::kDigests};
+      const auto known = {layout::kDiff,      layout::kLink,    layout::kLower, layout::kWork,
+                          layout::kMerged,    layout::kRemoved, layout::kSize,  layout::kPartial,
+                          layout::kCommitted, layout::kDigests};
       CHECK_MESSAGE(std::ranges::find(known, entry.name) != known.end(),
                     "left behind: " << layer.name << "/" << entry.name);
     }
   }
   CHECK(sys::list_directory(sys::open_path_dir(home.get(), "l").get()).size() == layers);
+  const Survey survey = survey_store(home.get());
+  for (size_t i = 0; i < survey.layers.size(); ++i) {
+    if (!survey.layers[i].record.removed) continue;
+    const auto lies_on_it = [i](const SurveyedLayer& layer) { return layer.parent == i; };
+    CHECK_MESSAGE(std::ranges::any_of(survey.layers, lies_on_it),
+                  "left behind: " << survey.layers[i].id.str());
+  }
 }
 
 // A store that serves does all this.

@@ -103,9 +103,11 @@ StoreState top_is_unmounted(StoreState state) {
 }
 
 // Its removal may not survive a power cut, which is an error; it is done all the same.
-StoreState top_is_gone(StoreState state) {
-  state.erase("top");
-  return state;
+std::function<StoreState(StoreState)> gone(const char* name) {
+  return [=](StoreState state) {
+    state.erase(name);
+    return state;
+  };
 }
 
 // A parent that stays read-only has lost nothing.
@@ -244,11 +246,18 @@ std::vector<Operation> operations() {
       reading("the size of a layer and another ancestor", size, "top", "base"),
       {.name = "removing a layer",
        .run = [](LayerStore& store) { return remove(store, "top"); },
-       .between = {top_is_gone}},
+       .between = {gone("top")}},
       {.name = "removing a mounted layer",
        .prepare = [](StoreSandbox& box) { box.get("top"); },
        .run = [](LayerStore& store) { return remove(store, "top"); },
-       .between = {top_is_unmounted, top_is_gone}},
+       .between = {top_is_unmounted, gone("top")}},
+      {.name = "removing a layer under others",
+       .run = [](LayerStore& store) { return remove(store, "mid"); },
+       .between = {gone("mid")}},
+      {.name = "removing the last layer on one that was removed",
+       .prepare = [](StoreSandbox& box) { box.store->remove(id("mid")); },
+       .run = [](LayerStore& store) { return remove(store, "top"); },
+       .between = {gone("top")}},
       {.name = "cleaning up",
        .prepare = [](StoreSandbox& box) { box.get("top"), box.get("mid"); },
        .damage = [](StoreSandbox& box) { hold_nothing(box, "top"); },

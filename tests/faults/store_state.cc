@@ -65,11 +65,13 @@ StoreState state_of(LayerStore& store) {
   for (const sys::DirEntry& entry : sys::list_directory(home.get())) {
     if (entry.name == layout::kLinkDirectory || entry.name == layout::kOwnDirectory) continue;
     const LayerId id = LayerId::parse(entry.name);
-    std::string& line = state[id.str()];
     if (!store.exists(id)) {
-      line = "unknown to the store";
+      const bool removed =
+          sys::try_fstatat(home.get(), layout::in_layer(id, layout::kRemoved)).has_value();
+      if (!removed) state[id.str()] = "unknown to the store";
       continue;
     }
+    std::string& line = state[id.str()];
     try {
       line = content_line(store, id);
     } catch (const Error& error) {

@@ -115,8 +115,8 @@ void look_at_records(const std::string& directory, Found& found) {
 }
 
 std::string difference_in(const std::string& id, const Layer& layer, const Found& found) {
-  static const std::set<std::string> kMay = {"diff",      "link",    "lower", "work",   "merged",
-                                             "committed", "partial", "size",  "digests"};
+  static const std::set<std::string> kMay = {"diff",      "link",    "lower",   "work", "merged",
+                                             "committed", "removed", "partial", "size", "digests"};
   const std::set<std::string>& names = found.layers.at(id);
   const auto has = [&](const char* name) { return names.contains(name); };
   for (const std::string& name : names) {
@@ -124,7 +124,8 @@ std::string difference_in(const std::string& id, const Layer& layer, const Found
   }
   if (!has("diff") || !has("link") || !found.linked.contains(id)) return "is not whole";
   if (has("lower") == layer.parent.empty()) return "has a parent, or none";
-  if (has("committed") != layer.committed) return "is committed, or is not";
+  if (has("removed") != layer.gone) return "is removed, or is not";
+  if (has("committed") != (layer.committed && !layer.gone)) return "is committed, or is not";
   if (has("partial") != layer.unfinished) return "is unfinished, or is not";
   if (has("size") && !layer.committed) return "has a size";
   const auto mount = found.mounts.find(id);

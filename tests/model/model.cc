@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/model/model.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace overlayd::model {
@@ -16,6 +17,18 @@ bool valid(const std::string& id) {
          id.find('/') == std::string::npos;
 }
 
+/// A layer that nothing lies on goes, and those below that are there only for it.
+void bury(std::string id, State& state) {
+  for (bool is_over = true; is_over;) {
+    const std::string parent = state.layers.at(id).parent;
+    state.layers.erase(id);
+    if (parent.empty()) return;
+    Layer& below = state.layers.at(parent);
+    is_over = --below.children == 0 && below.gone;
+    id = parent;
+  }
+}
+
 }  // namespace
 
 bool Layer::writable() const {
@@ -24,7 +37,6 @@ bool Layer::writable() const {
 }
 
 State restarted(State state) {
-  std::erase_if(state.layers, [](const auto& entry) { return entry.second.gone; });
   for (auto& [id, layer] : state.layers) layer.children = 0;
   for (auto& [id, layer] : state.layers) {
     layer.filling = false;
@@ -32,6 +44,13 @@ State restarted(State state) {
     if (!layer.seen || layer.mount == Mount::None) layer.holders = 0;
     layer.seen = layer.mount != Mount::None;
     if (!layer.parent.empty()) ++state.layers.at(layer.parent).children;
+  }
+  const auto is_over = [](const auto& entry) {
+    return entry.second.gone && entry.second.children == 0;
+  };
+  for (auto over = std::ranges::find_if(state.layers, is_over); over != state.layers.end();
+       over = std::ranges::find_if(state.layers, is_over)) {
+    bury(over->first, state);
   }
   state.pending.clear();
   return state;
@@ -97,7 +116,7 @@ class Model::Step {
       case Call::Kind::Get: return get();
       case Call::Kind::Put: return put();
       case Call::Kind::Exists:
-        return succeed(std::string("{\"Exists\":") + (find() ? "true" : "false") + "}\n");
+        return succeed(std::string("{\"Exists\":") + (find_there() ? "true" : "false") + "}\n");
       case Call::Kind::GetMetadata: return metadata();
       case Call::Kind::ApplyDiff: return part_ == 0 ? begin_filling() : end_filling();
       default: return part_ == 0 ? begin_reading() : part_ == 1 ? look() : end_reading();
@@ -132,6 +151,11 @@ class Model::Step {
     return found == state_.layers.end() ? nullptr : &found->second;
   }
   Layer* find() { return find(call_.id); }
+  Layer* find_there(const std::string& id) {
+    Layer* layer = find(id);
+    return layer && !layer->lingers() ? layer : nullptr;
+  }
+  Layer* find_there() { return find_there(call_.id); }
   /// The layer that the call has begun with, if it is still there.
   Layer* find_same() {
     Layer* layer = find();
@@ -147,7 +171,10 @@ class Model::Step {
   // ---- Create
 
   void adopt() {
-    if (find()) return refuse(kExists);
+    if (const Layer* same = find()) {
+      refuse(kExists);
+      if (!same->lingers()) return;
+    }
     if (!call_.parent.empty()) {
       Layer* parent = find(call_.parent);
       if (const char* why = why_unusable(parent)) return refuse(why);
@@ -160,7 +187,7 @@ class Model::Step {
 
   void publish() {
     const Layer* same = find();
-    if (same && !same->gone) {
+    if (same && (!same->gone || same->lingers())) {
       disown();
       return refuse(kExists);
     }
@@ -172,8 +199,9 @@ class Model::Step {
   void disown() {
     if (call_.parent.empty()) return;
     Layer* parent = find(call_.parent);
-    --parent->children;
-    if (pending().marked && parent->children == 0) parent->committed = false;
+    if (--parent->children > 0) return;
+    if (parent->gone) return bury(call_.parent, state_);
+    if (pending().marked) parent->committed = false;
   }
 
   // ---- Remove
@@ -182,18 +210,16 @@ class Model::Step {
     Layer* layer = find();
     if (!layer || layer->gone) return succeed("{}\n");
     if (layer->filling) return;  // it waits
-    if (layer->children > 0) return refuse("lies under");
     take_down(*layer);
     if (!answer_) finish();  // a kill may come between taking it down and taking it away
     layer->gone = true;
-    pending() = {.made = layer->made, .parent = layer->parent};
+    pending() = {.made = layer->made};
     go_on();
   }
 
   void forget() {
     const Layer* layer = find();
-    if (layer && layer->made == pending().made) state_.layers.erase(call_.id);
-    if (!pending().parent.empty()) --find(pending().parent)->children;
+    if (layer && layer->made == pending().made && !layer->lingers()) bury(call_.id, state_);
     succeed("{}\n");
   }
 
@@ -257,7 +283,7 @@ class Model::Step {
   }
 
   void metadata() {
-    const Layer* layer = find();
+    const Layer* layer = find_there();
     if (!layer) return refuse(kAbsent);
     std::string lowers;
     for (std::string at = layer->parent; !at.empty(); at = find(at)->parent) {
@@ -301,7 +327,8 @@ class Model::Step {
     if (const char* why = why_unusable(layer)) return refuse(why);
     std::string above = layer->parent;
     while (!call_.parent.empty() && above != call_.parent) {
-      if (above.empty()) return refuse(find(call_.parent) ? "is not an ancestor of" : kAbsent);
+      if (above.empty())
+        return refuse(find_there(call_.parent) ? "is not an ancestor of" : kAbsent);
       above = find(above)->parent;
     }
     pending().made = layer->made;

@@ -4,8 +4,9 @@
 // three parts that happen at once each; between them other calls may see it half done, and that is
 // all they may see:
 //
-//   Create     its parent becomes read-only and cannot be removed any more | the layer is there
-//   Remove     the layer cannot be used any more | its id is free, its parent may go
+//   Create     its parent becomes read-only, and its files stay | the layer is there
+//   Remove     the layer cannot be used any more | its id is free, unless others lie on it: then it
+//              is there for these only, and its id is free when the last of them goes
 //   ApplyDiff  the layer is being filled | it is filled, or will never be
 //   Diff, Changes, DiffSize   the layer may be read | its content as it is now | told, or not if
 //                             the layer was removed meanwhile
@@ -51,7 +52,7 @@ struct Layer {
   bool committed = false;  ///< has or had a child
   bool filling = false;
   bool unfinished = false;  ///< takes only Remove; also while it is being filled
-  bool gone = false;        ///< removed; only its id is still taken
+  bool gone = false;        ///< removed; its id is still taken, and its files are others' lowers
   unsigned children = 0;
   Mount mount = Mount::None;  ///< what the kernel has
   bool seen = false;          ///< mounted as far as the store knows
@@ -59,6 +60,8 @@ struct Layer {
   bool rooted = false;        ///< some process has it as its root directory
 
   bool operator==(const Layer& other) const = default;
+  /// Removed, but other layers lie on it.
+  bool lingers() const { return gone && children > 0; }
   /// Whoever holds it may write to it, and it shows what is written.
   bool writable() const;
 };
@@ -69,7 +72,6 @@ struct State {
   /// What a lane's call under way has found.
   struct Pending {
     uint64_t made = 0;
-    std::string parent = {};
     bool marked = false;
     SharedTree now = {}, before = {};
     bool operator==(const Pending&) const = default;

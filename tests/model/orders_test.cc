@@ -87,11 +87,27 @@ TEST_CASE("a layer that was cut off while it was filled is never empty or whole"
 
 TEST_CASE("an error must say what is wrong") {
   const auto says = [](const std::string& why) {
-    return !explain(kModel, two_layers(), {lane(Kind::Remove, refused(why), "base")}).empty();
+    return !explain(kModel, two_layers(), {lane(Kind::ApplyDiff, refused(why), "base")}).empty();
   };
-  CHECK(says("layer 'base' lies under 1 other layers"));
+  CHECK(says("layer 'base' has children and is read-only"));
   CHECK(!says("there is no layer 'base'"));
-  CHECK(explain(kModel, two_layers(), {lane(Kind::Remove, kDone, "base")}).empty());
+  CHECK(explain(kModel, two_layers(), {lane(Kind::ApplyDiff, kDone, "base")}).empty());
+}
+
+TEST_CASE("what is removed under another is there for that one only") {
+  States states = explain(kModel, two_layers(), {lane(Kind::Remove, kDone, "base")});
+  REQUIRE(states.size() == 1);
+  states.push_back(restarted(states[0]));
+  for (const State& state : states) {
+    CHECK(state.layers.at("base").lingers());
+    CHECK(explain(kModel, {state}, {lane(Kind::Exists, exists(true), "base")}).empty());
+    CHECK(!explain(kModel, {state}, {lane(Kind::Exists, exists(false), "base")}).empty());
+    CHECK(!explain(kModel, {state}, {lane(Kind::Exists, exists(true), "top")}).empty());
+    CHECK(explain(kModel, {state}, {lane(Kind::Create, kDone, "base")}).empty());
+    const States after = explain(kModel, {state}, {lane(Kind::Remove, kDone, "top")});
+    REQUIRE(after.size() == 1);
+    CHECK(after[0].layers.empty());
+  }
 }
 
 TEST_CASE("a tar must have what was changed, and nothing else") {

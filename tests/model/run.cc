@@ -277,7 +277,9 @@ class Run {
   static std::string difference_in_status(const State& state, const std::string& status) {
     const auto mounted =
         std::ranges::count_if(state.layers, [](const auto& entry) { return entry.second.seen; });
-    const std::string rows = "[\"Layers\",\"" + std::to_string(state.layers.size()) +
+    const auto there =
+        std::ranges::count_if(state.layers, [](const auto& entry) { return !entry.second.gone; });
+    const std::string rows = "[\"Layers\",\"" + std::to_string(there) +
                              "\"],[\"Mounted Layers\",\"" + std::to_string(mounted) +
                              "\"],[\"Damaged Layers\",\"0\"]";
     return status.find(rows) == std::string::npos ? "wrong is the status " + status : "";

@@ -56,6 +56,17 @@ echo 12345 >"$(home)/$id/diff/file"
 same "it is an orphan" "orphan: '$id': 6 bytes" "$(check | grep orphan:)"
 call_overlayd Remove "$id"
 
+# --- and one that lies on a layer that it removes
+tar --create --directory "$context" . | docker import - other >/dev/null
+below=$(basename "$(dirname "$(docker inspect --format '{{.GraphDriver.Data.UpperDir}}' other)")")
+curl --silent --fail --unix-socket "$PLUGIN_SOCKET" --data "{\"ID\":\"$id\",\"Parent\":\"$below\"}" \
+  http://plugin/GraphDriver.Create >/dev/null
+succeeds "the image below can be removed" docker rmi other
+same "its layer is there for the orphan only" "removed orphan" \
+  "$("$OVERLAYD" ls --json "$(home)" | jq -r ".[] | select(.id == \"$below\") | .state, .kind" | paste -sd ' ')"
+call_overlayd Remove "$id"
+same "and goes with it" "" "$(ls -d "$(home)/$below" 2>/dev/null)"
+
 # --- while nothing runs
 docker rm --force running >/dev/null
 docker create --network none --name kept chain cat /one /two >/dev/null

@@ -15,6 +15,7 @@ allow_error "request body is empty"
 # And what was made by a call whose answer was lost is there when it calls again.
 allow_error "exists already"
 # It sends an ApplyDiff again too, with what is left of the tar, also to a layer that has it all.
+allow_error "request body ended before its announced end"
 allow_error "did not finish"
 allow_error "has content already"
 

@@ -178,7 +178,8 @@ TEST_SUITE("inspect_command") {
     CHECK(text({.command = Command::Status}).find("\nproblems    none\n") != std::string::npos);
     sys::remove_tree(dir.fd(), "top/diff");
     CHECK(run({.command = Command::Status}) == 1);
-    CHECK(out.str().find("4: 3 ready, 0 mounted, 0 unfinished, 1 damaged\n") != std::string::npos);
+    CHECK(out.str().find("4: 3 ready, 0 mounted, 0 unfinished, 0 removed, 1 damaged\n") !=
+          std::string::npos);
     CHECK(out.str().find("problems    1 damage, 0 leftovers; overlayd check") != std::string::npos);
   }
 
