@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // docs/troubleshooting.md names messages as they are found in logs: what is constant in each must
-// be in the program.
+// be in the program. The other way round, what core and plugin throw must be on the page, or in
+// unexplained.txt among what needs no word or nobody meets.
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -80,20 +82,81 @@ class Literals {
   std::vector<std::string> found_;
 };
 
-// Those of core/ and plugin/ that say something.
-std::vector<std::string> literals_of_program() {
-  std::vector<std::string> found;
+std::vector<std::string> files_of_program() {
+  std::vector<std::string> contents;
   for (const char* directory : {"core", "plugin"}) {
     for (const auto& file : std::filesystem::directory_iterator(kRoot + directory)) {
       const std::string extension = file.path().extension();
-      if (extension != ".cc" && extension != ".h") continue;
-      const std::string code = content_of(file.path());
-      for (std::string& literal : Literals(code).all()) {
-        if (literal.size() >= 4) found.push_back(std::move(literal));
-      }
+      if (extension == ".cc" || extension == ".h") contents.push_back(content_of(file.path()));
+    }
+  }
+  return contents;
+}
+
+// Those of core/ and plugin/ that say something.
+std::vector<std::string> literals_of_program() {
+  std::vector<std::string> found;
+  for (const std::string& code : files_of_program()) {
+    for (std::string& literal : Literals(code).all()) {
+      if (literal.size() >= 4) found.push_back(std::move(literal));
     }
   }
   return found;
+}
+
+// Of each statement that throws, the longest literal: what somebody would look for.
+std::vector<std::string> thrown_messages() {
+  constexpr size_t kShortest = 9;  // what is shorter says nothing by itself
+  std::vector<std::string> found;
+  for (const std::string& code : files_of_program()) {
+    for (size_t at = code.find("throw"); at != std::string::npos; at = code.find("throw", at + 5)) {
+      // Not an Error of the system, which says what was tried, and the kernel's reason.
+      const std::string statement = code.substr(at, code.find(';', at) - at);
+      if (!statement.starts_with("throw Error(") && !statement.starts_with("throw_unsupported("))
+        continue;
+      std::string longest;
+      for (std::string& literal : Literals(statement).all()) {
+        if (literal.size() > longest.size()) longest = std::move(literal);
+      }
+      if (longest.size() >= kShortest) found.push_back(longest);
+    }
+  }
+  return found;
+}
+
+std::vector<std::string> lines_of(const std::string& file) {
+  std::istringstream in(content_of(file));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) {
+    if (!line.empty() && line.front() != '#') lines.push_back(line);
+  }
+  return lines;
+}
+
+// Without blanks, colons and commas at its ends.
+std::string_view core_of(std::string_view text) {
+  constexpr std::string_view kEnds = " :,()";
+  const size_t first = text.find_first_not_of(kEnds);
+  return first == std::string_view::npos
+             ? std::string_view()
+             : text.substr(first, text.find_last_not_of(kEnds) - first + 1);
+}
+
+// Whether the page has the message, or as much of it as nothing else says.
+bool is_on(const std::string& page, std::string_view message) {
+  constexpr size_t kEnough = 25;
+  const std::string_view text = core_of(message);
+  if (text.size() <= kEnough) return page.find(text) != std::string::npos;
+  for (size_t at = 0; at + kEnough <= text.size(); ++at) {
+    if (page.find(text.substr(at, kEnough)) != std::string::npos) return true;
+  }
+  return false;
+}
+
+// The page wraps its lines.
+std::string unwrapped(std::string text) {
+  std::ranges::replace(text, '\n', ' ');
+  return text;
 }
 
 // Whether `text` is made of whole literals, but for what the first lacks in front and the last
@@ -166,6 +229,25 @@ TEST_SUITE("docs/troubleshooting.md") {
       }
     }
     CHECK(messages > 50);
+  }
+
+  TEST_CASE("every message that is thrown is explained, or needs no explanation") {
+    const std::string page = unwrapped(content_of(kRoot + "docs/troubleshooting.md"));
+    const std::vector<std::string> unexplained = lines_of(kRoot + "tests/docs/unexplained.txt");
+    std::set<std::string> used;
+    const std::vector<std::string> messages = thrown_messages();
+    for (const std::string& message : messages) {
+      CAPTURE(message);
+      if (is_on(page, message)) continue;
+      const auto listed = std::ranges::find(unexplained, core_of(message));
+      CHECK(listed != unexplained.end());
+      if (listed != unexplained.end()) used.insert(*listed);
+    }
+    CHECK(messages.size() > 80);
+    for (const std::string& line : unexplained) {
+      CAPTURE(line);
+      CHECK_MESSAGE(used.contains(line), "is not thrown, or is on the page");
+    }
   }
 
   TEST_CASE("every heading is a message, of overlayd or of Docker") {
