@@ -300,12 +300,13 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
   std::exception_ptr error;
   try {
     commit_(home_.get());
+    table_.insert(layer);
   } catch (...) {
     if (take_back()) throw;
     error = std::current_exception();
+    table_.insert(layer);  // it is there
   }
   unmake.dismiss();
-  table_.insert(layer);
   unlink.dismiss();
   disown.dismiss();
   if (error) std::rethrow_exception(error);
