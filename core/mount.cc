@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <sstream>
+#include <unordered_set>
 
 #include "core/error.h"
 #include "core/sys.h"
@@ -49,6 +51,24 @@ bool is_pid(const std::string& name) {
 
 dev_t device_of(const struct statx& info) {
   return makedev(info.stx_dev_major, info.stx_dev_minor);
+}
+
+/// The pids of the kernel's own threads, which have the root directory of the first process. They
+/// may be most of what /proc lists, and a look at each costs more than all their names. Empty where
+/// that cannot be known: in a PID namespace, or without CONFIG_PROC_CHILDREN.
+std::unordered_set<std::string> kernel_threads() {
+  constexpr size_t kMost = 1 << 20;
+  // Pid, name, state and parent: whoever is 2 and has no parent is kthreadd (proc(5)).
+  static const bool is_first = [] {
+    const auto stat = sys::try_read_file(AT_FDCWD, "/proc/2/stat", kMost).value_or("");
+    return stat.starts_with("2 (kthreadd) S 0 ");
+  }();
+  std::unordered_set<std::string> pids;
+  if (!is_first) return pids;
+  std::istringstream children(
+      sys::try_read_file(AT_FDCWD, "/proc/2/task/2/children", kMost).value_or(""));
+  for (std::string pid; children >> pid;) pids.insert(pid);
+  return pids;
 }
 
 bool is_rooted_in(int proc, const std::string& pid, dev_t filesystem,
@@ -179,9 +199,10 @@ void run_in_directory(int dirfd, const std::function<void()>& work) {
 
 bool any_process_rooted_in(dev_t filesystem, std::optional<ino_t> directory) {
   const UniqueFd proc = sys::open_path_dir(AT_FDCWD, "/proc");
-  const std::string self = std::to_string(::getpid());
+  std::unordered_set<std::string> others = kernel_threads();
+  others.insert(std::to_string(::getpid()));
   for (const sys::DirEntry& entry : sys::list_directory(proc.get())) {
-    if (!is_pid(entry.name) || entry.name == self) continue;
+    if (!is_pid(entry.name) || others.contains(entry.name)) continue;
     if (is_rooted_in(proc.get(), entry.name, filesystem, directory)) return true;
   }
   return false;

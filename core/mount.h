@@ -83,8 +83,8 @@ void run_in_directory(int dirfd, const std::function<void()>& work);
 /// number `filesystem`; with `directory`, when that very inode is its root. Pass `directory` for
 /// bind mounts, whose device is that of the file system they show. Costs a few microseconds a
 /// process. Blind spots: processes outside the PID namespace that /proc shows, and those whose root
-/// may not be looked at (which takes CAP_SYS_PTRACE); they count as rooted elsewhere. Throws
-/// SysError without /proc.
+/// may not be looked at (which takes CAP_SYS_PTRACE), and what the kernel starts itself, such as
+/// handlers of core dumps; they count as rooted elsewhere. Throws SysError without /proc.
 bool any_process_rooted_in(dev_t filesystem, std::optional<ino_t> directory = std::nullopt);
 
 }  // namespace overlayd
