@@ -154,9 +154,14 @@ stop_dockerd
 start_dockerd
 lost=$(lost_layers)
 say "# the engine lost $(grep -c . <<<"$lost" || true) layers"
-# Each may lie on another one of them.
-for _ in $lost; do
-  for id in $lost; do
-    call_overlayd Remove "$id" 2>/dev/null || true
-  done
+for id in $lost; do
+  call_overlayd Remove "$id"
+done
+
+# Nor does it give back the layers of an image that it could not finish: its layer store has them, and no image.
+remove_everything
+kept=$(known_layers)
+say "# the engine keeps $(grep -c . <<<"$kept" || true) layers of nothing"
+for id in $kept; do
+  call_overlayd Remove "$id"
 done
