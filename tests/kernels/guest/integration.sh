@@ -20,7 +20,9 @@ grep -aE '^\[doctest\]' /tmp/integration | tail -n 3 | sed 's/^/# /'
 if ((status == 0)); then
   echo "ok 1 - integration tests"
 else
-  grep -a -B 3 -A 4 'ERROR: ' /tmp/integration | sed 's/^/# /' || true
+  # What died before it could report has said its last word at the end.
+  { grep -a -B 3 -A 4 'ERROR: ' /tmp/integration || tail -n 20 /tmp/integration; } | sed 's/^/# /'
+  echo "# ended with status $status"
   echo "not ok 1 - integration tests"
 fi
 echo "1..1"
