@@ -67,7 +67,7 @@ bool mark_committed(int home, const LayerId& id);
 /// Takes the record of its size away first: it counts only for a layer that is committed for good.
 void unmark_committed(int home, const LayerId& id);
 
-/// Marks a layer that others lie on as removed. Takes no space.
+/// Marks a layer that others lie on as removed. Takes no space if it is marked as committed.
 void mark_removed(int home, const LayerId& id);
 
 /// Records the size of a committed layer's content.

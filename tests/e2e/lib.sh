@@ -140,6 +140,11 @@ ENGINE_LOSES='nothing'
 layers_that_should_be_gone() { layers_on_disk | grep -vxE "$ENGINE_LOSES" || true; }
 mounts_that_should_be_gone() { layer_mounts | grep -vE "/($ENGINE_LOSES)/merged$" || true; }
 
+# Whether the engine is told that layers can be limited.
+quota_row() {
+  docker info --format '{{range .DriverStatus}}{{if eq (index . 0) "Layer Quotas"}}{{index . 1}}{{end}}{{end}}'
+}
+
 # A call of the plugin's that the engine knows nothing of.
 call_overlayd() { # ENDPOINT ID
   curl --silent --show-error --fail --unix-socket "$PLUGIN_SOCKET" --data "{\"ID\":\"$2\"}" \

@@ -754,14 +754,13 @@ TEST_SUITE("layer_store") {
     remove_everything();
   }
 
-  TEST_CASE_FIXTURE(LayerStoreSandbox,
-                    "what lingers for a layer that was not made after all goes") {
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "a start deletes what lingers for no layer") {
     create("base");
     create("top", "base");
     remove("base");
-    // After a kill between the two renames, which leaves this.
     create("broken");
     close();
+    // As a kill between the two renames leaves it, and then a layer that might lie on it.
     std::filesystem::remove_all(config.home / "top");
     std::filesystem::remove_all(config.home / "broken/diff");
     open();

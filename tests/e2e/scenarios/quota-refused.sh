@@ -12,10 +12,6 @@ mkfs.ext4 -q -O ^project,^quota "$SCRATCH/home.disk"
 mount -o loop "$SCRATCH/home.disk" "$(data_root)/$STORAGE_DRIVER"
 begin_scenario
 
-quota_row() {
-  docker info --format '{{range .DriverStatus}}{{if eq (index . 0) "Layer Quotas"}}{{index . 1}}{{end}}{{end}}'
-}
-
 MISSING="layers cannot be limited here: its file system (extfs) has no project quotas switched on: "
 allow_error "$MISSING"
 

@@ -4,10 +4,6 @@
 # needs: quotas
 begin_scenario
 
-quota_row() {
-  docker info --format '{{range .DriverStatus}}{{if eq (index . 0) "Layer Quotas"}}{{index . 1}}{{end}}{{end}}'
-}
-
 size_of_disk() { docker exec "$1" df -k / | awk 'NR == 2 { print $2 }'; } # CONTAINER
 
 # What a program beyond its limit is told.
