@@ -13,6 +13,7 @@
 #include <unordered_set>
 
 #include "core/error.h"
+#include "core/scope_exit.h"
 #include "core/sys.h"
 
 namespace overlayd {
@@ -180,28 +181,25 @@ bool unmount_lazily(int dirfd, const std::string& path) {
   throw SysError(errnum, "unmount " + quoted(path));
 }
 
-namespace {
-
-void enter_directory_alone(int dirfd) {
-  if (::unshare(CLONE_FS) != 0)
-    throw_errno([] { return std::string("unshare the current directory"); });
-  if (::fchdir(dirfd) != 0) throw_errno([] { return std::string("enter a directory"); });
-}
-
-}  // namespace
-
 void run_in_directory(int dirfd, const std::function<void()>& work) {
-  sys::run_in_own_thread([&] {
-    enter_directory_alone(dirfd);
-    work();
+  // Nothing to do if no other thread shares it any more.
+  if (::unshare(CLONE_FS) != 0) {
+    throw_errno([] { return std::string("unshare the current directory"); });
+  }
+  const UniqueFd before = sys::open_path_dir(AT_FDCWD, ".");
+  if (::fchdir(dirfd) != 0) throw_errno([] { return std::string("enter a directory"); });
+  const ScopeExit back([&] {
+    // It was there a moment ago. A thread that stays is in nobody's way.
+    [[maybe_unused]] const int result = ::fchdir(before.get());
   });
+  work();
 }
 
 bool any_process_rooted_in(dev_t filesystem, std::optional<ino_t> directory) {
-  const UniqueFd proc = sys::open_path_dir(AT_FDCWD, "/proc");
+  const UniqueFd proc = sys::open_directory(AT_FDCWD, "/proc");
   std::unordered_set<std::string> others = kernel_threads();
   others.insert(std::to_string(::getpid()));
-  for (const sys::DirEntry& entry : sys::list_directory(proc.get())) {
+  for (const sys::DirEntry& entry : sys::list_fresh_directory(proc.get(), sys::Order::AsStored)) {
     if (!is_pid(entry.name) || others.contains(entry.name)) continue;
     if (is_rooted_in(proc.get(), entry.name, filesystem, directory)) return true;
   }

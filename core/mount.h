@@ -74,9 +74,9 @@ bool is_mount_point(int dirfd, const std::string& path);
 /// nothing was mounted or `path` is absent. Throws SysError otherwise.
 bool unmount_lazily(int dirfd, const std::string& path);
 
-/// Runs `work` in a thread of its own whose current directory is `dirfd`, and waits for it. No
-/// other thread's directory changes. An exception leaving `work` is rethrown here. For system calls
-/// that take paths without a dirfd, or of which a page must hold many.
+/// Runs `work` with `dirfd` as the current directory of this thread, which has one, and a umask, of
+/// its own from then on (CLONE_FS of unshare(2)). For system calls that take paths without a dirfd,
+/// or of which a page must hold many.
 void run_in_directory(int dirfd, const std::function<void()>& work);
 
 /// True when a process other than this one has its root directory on the file system with device

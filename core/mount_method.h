@@ -10,7 +10,7 @@ namespace overlayd {
 
 enum class MountMethod {
   Auto,        ///< the best the kernel has; never the answer of a probe
-  LayerFds,    ///< fsconfig(FSCONFIG_SET_FD, "lowerdir+"), Linux 6.13: up to 500 lowers, no paths
+  LayerFds,    ///< as LayerNames, and lowers that have no path by FSCONFIG_SET_FD, Linux 6.13
   LayerNames,  ///< fsconfig(FSCONFIG_SET_STRING, "lowerdir+"), Linux 6.8: up to 500 lowers
   Classic,     ///< mount(2) with one page of options: up to 128 lowers, as Docker's driver
 };

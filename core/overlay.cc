@@ -85,23 +85,18 @@ void for_each_layer(const OverlaySpec& spec, Set set) {
   set("workdir", *spec.work);
 }
 
-void set_layer_fds(FsContext& context, int home_fd, const OverlaySpec& spec) {
-  for_each_layer(spec, [&](const char* key, const OverlayLayer& layer) {
-    const UniqueFd opened = layer.fd >= 0 ? UniqueFd() : sys::open_path_dir(home_fd, layer.path);
-    with_context([&] { return quoted(layer.path); },
-                 [&] { context.set_fd(key, opened ? opened.get() : layer.fd); });
-  });
-}
-
 bool is_plain_name(const std::string& path) {
   return path.size() <= kMaxNameValue && path.find_first_of("\\:,") == std::string::npos;
 }
 
-// Whether overlayfs unescapes a single name differs between options and versions, and a long name
-// does not fit: both go by way of a descriptor, which the kernel follows when the option is set.
-void set_layer_names(FsContext& context, int home_fd, const OverlaySpec& spec) {
+// By name where that can be: one call a layer, and half the time of opening it, handing it over and
+// closing it. Whether overlayfs unescapes a single name differs between options and versions, and a
+// long name does not fit: both go by way of a descriptor, which the kernel follows when the option
+// is set.
+void set_layers(FsContext& context, int home_fd, const OverlaySpec& spec) {
   run_in_directory(home_fd, [&] {
     for_each_layer(spec, [&](const char* key, const OverlayLayer& layer) {
+      if (layer.fd >= 0) return context.set_fd(key, layer.fd);
       if (is_plain_name(layer.path)) return context.set_string(key, layer.path);
       const UniqueFd opened = sys::open_path_dir(home_fd, layer.path);
       with_context([&] { return quoted(layer.path); },
@@ -115,11 +110,7 @@ DetachedMount make_overlay(int home_fd, const OverlaySpec& spec, const OverlaySu
   context.set_string("source", kSource);
   for (const auto& [key, value] : feature_options(support)) context.set_string(key, value);
   if (!spec.mount_label.empty()) context.set_string("context", spec.mount_label);
-  if (support.method == MountMethod::LayerFds) {
-    set_layer_fds(context, home_fd, spec);
-  } else {
-    set_layer_names(context, home_fd, spec);
-  }
+  set_layers(context, home_fd, spec);
   return context.create();
 }
 

@@ -226,8 +226,16 @@ OverlaySupport first_that_works(MountMethod wanted, const std::string& filesyste
   throw_unsupported(explain(wanted, errnum, filesystem) + " (" + reasons + ")");
 }
 
+// A layer as the method can take it, at best.
+OverlayLayer best_given(int dirfd, const std::string& path, const OverlaySupport& support,
+                        UniqueFd& opened) {
+  if (support.method == MountMethod::LayerFds) opened = sys::open_path_dir(dirfd, path);
+  return {.path = path, .fd = opened.get()};
+}
+
 void mount_probe(int probe, const OverlaySupport& support) {
-  const OverlaySpec spec{.lowers = {{.path = "near"}, {.path = "far"}},
+  UniqueFd far;
+  const OverlaySpec spec{.lowers = {{.path = "near"}, best_given(probe, "far", support, far)},
                          .upper = OverlayLayer{.path = "upper"},
                          .work = OverlayLayer{.path = "work"},
                          .mount_label = {}};
@@ -265,7 +273,8 @@ OverlaySupport probe_overlay_on_full_disk(int home, const std::string& one,
   return first_that_works(wanted, filesystem_name(home), [&](const OverlaySupport& support) {
     // Every kernel has mount(2), and would have to be given a place for it.
     if (support.method == MountMethod::Classic) return;
-    make_and_drop_overlay(home, {{.path = one}, {.path = other}}, support);
+    UniqueFd opened;
+    make_and_drop_overlay(home, {{.path = one}, best_given(home, other, support, opened)}, support);
   });
 }
 
