@@ -4,7 +4,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <exception>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/layer_overlay.h"
@@ -25,10 +28,12 @@ LayerMounts::LayerMounts(std::filesystem::path home, int home_fd,
       overlay_(std::move(overlay)),
       owner_(owner),
       observer_(observer),
-      ledger_(state_dir) {}
+      ledger_(state_dir),
+      unheld_([this](Layer& layer) { finish_letting_go(layer); }) {}
 
 void LayerMounts::adopt(const LayerTable& table) {
   const auto recorded = ledger_.load();
+  std::vector<std::shared_ptr<Layer>> leaving;
   for (const StoreMount& mount : mounts_in_store(home_)) {
     const std::shared_ptr<Layer> layer = table.find(mount.layer);
     if (!layer) {
@@ -41,14 +46,18 @@ void LayerMounts::adopt(const LayerTable& table) {
     layer->writers.begin();  // as far as anybody knows
     const auto count = recorded.find(layer->id);
     layer->holders = count == recorded.end() ? 0 : count->second;
+    layer->leaving = count != recorded.end() && count->second == 0;
+    if (layer->leaving) leaving.push_back(layer);
   }
   for (const auto& [id, count] : recorded) {
     const std::shared_ptr<Layer> layer = table.find(id);
     if (!layer || !layer->mounted) ledger_.forget(id);
   }
+  for (std::shared_ptr<Layer>& layer : leaving) unheld_.add(std::move(layer));
 }
 
 std::filesystem::path LayerMounts::hold(Layer& layer, const std::string& mount_label) {
+  if (!can_stay(layer, mount_label)) finish_letting_go(layer);
   if (layer.mounted) notice_foreign_unmount(layer, visible_home().get());
   // A layer on nothing needs no overlay. Once it has children it is shown read-only, but not to
   // those who hold it already: their path must stay.
@@ -63,12 +72,21 @@ std::filesystem::path LayerMounts::hold(Layer& layer, const std::string& mount_l
   if (!layer.mounted) {
     ScopeExit forget([&] { ledger_.forget(layer.id); });
     with_context("mount " + layer_name(layer.id), [&] { mount(layer, mount_label); });
+    layer.mount_label = mount_label;
     forget.dismiss();
     layer.mounted = true;
     if (!layer.committed) let_write(layer);
   }
+  layer.leaving = false;
   ++layer.holders;
   return home_path_ / layout::in_layer(layer.id, layout::kMerged);
+}
+
+// Whether a mount that is leaving is what a get() would make now. To take it down and mount again
+// would mean to wait until the kernel has written back the whole file system of its upper
+// directory.
+bool LayerMounts::can_stay(const Layer& layer, const std::string& mount_label) {
+  return layer.mount_label == mount_label && layer.writers.active() != layer.committed;
 }
 
 // The home by its path, for everything that mounts, unmounts or looks at mounts. Our own descriptor
@@ -87,7 +105,7 @@ UniqueFd LayerMounts::visible_home() const {
 void LayerMounts::notice_foreign_unmount(Layer& layer, int home) {
   if (is_mount_point(home, layout::in_layer(layer.id, layout::kMerged))) return;
   observer_.note(NoteLevel::Warning, layer_name(layer.id) + " was unmounted by somebody else");
-  layer.mounted = false;
+  layer.mounted = layer.leaving = false;
   layer.holders = 0;
   layer.writers.lose_sight();
   ledger_.forget(layer.id);
@@ -119,11 +137,13 @@ void LayerMounts::mount(Layer& layer, const std::string& mount_label) {
 
 // A directory that is still the upper of another overlay must not be in this one.
 void LayerMounts::wait_for_unmounts(const Layer& layer) {
+  const std::vector<const Layer*> stack = layer.chain();
+  // But for the layer itself, whose lock we have. Locks are taken from above to below only.
+  unheld_.hurry([&](const Layer& other) {
+    return &other != &layer && std::ranges::find(stack, &other) != stack.end();
+  });
   drain_.wait_for([&](const LayerId& id) {
-    for (const Layer* at = &layer; at != nullptr; at = at->parent.get()) {
-      if (at->id == id) return true;
-    }
-    return false;
+    return std::ranges::any_of(stack, [&](const Layer* at) { return at->id == id; });
   });
 }
 
@@ -144,21 +164,34 @@ OverlaySpec LayerMounts::overlay_spec(const Layer& layer, const std::string& mou
   return spec;
 }
 
-void LayerMounts::let_go(Layer& layer) {
-  UniqueFd home;
-  if (layer.mounted) {
-    home = visible_home();
-    notice_foreign_unmount(layer, home.get());
+void LayerMounts::let_go(const std::shared_ptr<Layer>& layer) {
+  if (layer->mounted) notice_foreign_unmount(*layer, visible_home().get());
+  const unsigned left = layer->holders > 0 ? layer->holders - 1 : 0;
+  if (layer->mounted) {
+    const bool leaving = left == 0;
+    if (leaving && !layer->leaving) unheld_.add(layer);  // which is nothing unless it is leaving
+    ledger_.record(layer->id, left);
+    layer->leaving = leaving;
+  } else if (left == 0) {
+    layer->writers.end();
   }
-  const unsigned left = layer.holders > 0 ? layer.holders - 1 : 0;
-  if (!layer.mounted) {
-    if (left == 0) layer.writers.end();
-  } else if (left > 0) {
-    ledger_.record(layer.id, left);
-  } else {
-    unmount_unless_in_use(layer, home.get());
+  layer->holders = left;  // not before: who gets an error has given nothing back
+}
+
+// What fails now the next Put, Cleanup or Remove tries again.
+void LayerMounts::finish_letting_go(Layer& layer) {
+  if (!std::exchange(layer.leaving, false)) return;
+  try {
+    release_unheld(layer);
+  } catch (const std::exception& error) {
+    observer_.note(
+        NoteLevel::Warning,
+        layer_name(layer.id) + " stays mounted, though nobody holds it: " + error.what());
   }
-  layer.holders = left;  // not before: who gets an error has given nothing back
+}
+
+void LayerMounts::finish_letting_go() {
+  unheld_.hurry([](const Layer&) { return true; });
 }
 
 void LayerMounts::release_unheld(Layer& layer) {
@@ -186,7 +219,6 @@ void LayerMounts::unmount_unless_in_use(Layer& layer, int home) {
                    layer_name(layer.id) +
                        " stays mounted: nobody holds it, but a process has it as "
                        "its root directory");
-    ledger_.record(layer.id, 0);
     return;
   }
   unmount(layer, home);
@@ -206,7 +238,7 @@ void LayerMounts::unmount(Layer& layer, int home) {
   // Again only if somebody mounted on top; all of it is in the way of a removal.
   while (unmount_lazily(home, merged) && !remove_mount_point(merged)) {
   }
-  layer.mounted = false;
+  layer.mounted = layer.leaving = false;
   layer.holders = 0;
   layer.writers.end();
   ledger_.forget(layer.id);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <memory>
 #include <string>
 
 #include "core/layer_files.h"
@@ -20,24 +21,32 @@
 #include "core/observer.h"
 #include "core/overlay.h"
 #include "core/overlay_support.h"
+#include "core/unheld_mounts.h"
 #include "core/unique_fd.h"
 
 namespace overlayd {
 
 class LayerMounts {
  public:
-  /// `home_fd`, open on `home`, and `observer` must outlive this.
+  /// `home_fd`, open on `home`, and `observer` must outlive this. Its end unmounts what is leaving.
   LayerMounts(std::filesystem::path home, int home_fd, const std::filesystem::path& state_dir,
               OverlaySupport overlay, LayerOwner owner, Observer& observer);
 
   /// Which of the layers are mounted, and how often they are held, as an earlier process left it.
+  /// What that was about to unmount this does.
   void adopt(const LayerTable& table);
 
   /// LayerStore::get for a layer that is usable.
   std::filesystem::path hold(Layer& layer, const std::string& mount_label);
 
-  /// LayerStore::put. After an error nothing was given back.
-  void let_go(Layer& layer);
+  /// LayerStore::put. After an error nothing was given back. A mounted layer that nobody holds any
+  /// more is leaving: unmounted a moment later, if nobody wants it by then.
+  void let_go(const std::shared_ptr<Layer>& layer);
+
+  /// Unmounts the layer now if it is leaving. It may stay mounted, as one that is in use.
+  void finish_letting_go(Layer& layer);
+  /// The same for all layers. Needs their locks.
+  void finish_letting_go();
 
   /// Takes the layer down if it is mounted although nobody holds it.
   void release_unheld(Layer& layer);
@@ -49,6 +58,7 @@ class LayerMounts {
   void settle();
 
  private:
+  static bool can_stay(const Layer& layer, const std::string& mount_label);
   UniqueFd visible_home() const;
   void notice_foreign_unmount(Layer& layer, int home);
   static void let_write(Layer& layer);
@@ -69,6 +79,7 @@ class LayerMounts {
   Observer& observer_;
   MountLedger ledger_;
   MountDrain drain_;
+  UnheldMounts unheld_;  // last: its thread uses everything above
 };
 
 }  // namespace overlayd

@@ -51,8 +51,8 @@ class OverlayLayerStore final : public LayerStore {
   void put(const LayerId& id) override;
   bool exists(const LayerId& id) const override { return table_.find(id) != nullptr; }
   LayerMetadata metadata(const LayerId& id) const override;
-  StoreStatus status() const override;
-  bool idle() const override;
+  StoreStatus status() override;
+  bool idle() override;
   void cleanup() override;
   std::unique_ptr<LayerDiff> diff(const LayerId& id, const LayerId* parent) override;
   std::unique_ptr<LayerChanges> changes(const LayerId& id, const LayerId* parent) override;
@@ -220,7 +220,8 @@ LayerMetadata OverlayLayerStore::metadata(const LayerId& id) const {
   return metadata;
 }
 
-StoreStatus OverlayLayerStore::status() const {
+StoreStatus OverlayLayerStore::status() {
+  mounts_->finish_letting_go();
   StoreStatus status{.backing_filesystem = filesystem_name(home_.get()),
                      .supports_d_type = true,  // probe_overlay refuses to start without
                      .mount_method = overlay_.method,
@@ -244,7 +245,8 @@ StoreStatus OverlayLayerStore::status() const {
   return status;
 }
 
-bool OverlayLayerStore::idle() const {
+bool OverlayLayerStore::idle() {
+  mounts_->finish_letting_go();
   if (streams_ > 0) return false;
   for (const LayerPtr& layer : table_.all()) {
     const Lock lock(layer->mutex);
@@ -436,7 +438,7 @@ void OverlayLayerStore::put(const LayerId& id) {
   const LayerPtr layer = table_.find(id);
   if (!layer) return;
   const Lock lock(layer->mutex);
-  if (!layer->removed) mounts_->let_go(*layer);
+  if (!layer->removed) mounts_->let_go(layer);
 }
 
 void OverlayLayerStore::cleanup() {
@@ -668,6 +670,7 @@ bool OverlayLayerStore::begin_filling(Layer& layer, const LayerId* parent) {
     throw Error(ErrorKind::InvalidArgument, layer_name(*parent) + " is not the parent of " + name);
   }
   if (layer.committed) throw Error(ErrorKind::Busy, name + " has children and is read-only");
+  mounts_->finish_letting_go(layer);
   if (layer.mounted || layer.holders > 0) throw Error(ErrorKind::Busy, name + " is in use");
   if (!sys::list_directory(open_content(layer).get()).empty()) {
     throw Error(ErrorKind::InvalidArgument, name + " has content already");

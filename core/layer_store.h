@@ -90,13 +90,13 @@ class LayerChanges {
 class LayerStore {
  public:
   /// Opens (or makes) the store: checks kernel and file system, repairs what a crash left behind,
-  /// reads the layer tree and compares recorded mounts with the kernel's mount table. Unmounts
-  /// nothing. Throws Error(Unsupported) naming what is missing, also for limits of layers that the
-  /// options ask for, InvalidArgument for an unknown option, Busy if another process has this store
-  /// open.
+  /// reads the layer tree and compares recorded mounts with the kernel's mount table. Unmounts only
+  /// what was given back before. Throws Error(Unsupported) naming what is missing, also for limits
+  /// of layers that the options ask for, InvalidArgument for an unknown option, Busy if another
+  /// process has this store open.
   static std::unique_ptr<LayerStore> open(StoreConfig config, Observer& observer);
 
-  virtual ~LayerStore() = default;  ///< stops background work; mounts stay as they are
+  virtual ~LayerStore() = default;  ///< ends background work; what is held stays mounted
 
   virtual const StoreConfig& config() const = 0;
 
@@ -123,16 +123,17 @@ class LayerStore {
   virtual std::filesystem::path get(const LayerId& id, const std::string& mount_label) = 0;
 
   /// Gives one get() back. At zero the layer is unmounted, unless some process has it as its root
-  /// directory. A put() without a get(), and one for an unknown layer, are a success.
+  /// directory: in the background, within a moment, which shows in the mount table only. A put()
+  /// without a get(), and one for an unknown layer, are a success.
   virtual void put(const LayerId& id) = 0;
 
   virtual bool exists(const LayerId& id) const = 0;
   virtual LayerMetadata metadata(const LayerId& id) const = 0;
-  virtual StoreStatus status() const = 0;
+  virtual StoreStatus status() = 0;
 
   /// True when nothing is held and no stream is under way, so that the store may be closed for
   /// another.
-  virtual bool idle() const = 0;
+  virtual bool idle() = 0;
 
   /// Unmounts layers that are mounted although nobody holds them. Held ones stay. An error leaves
   /// those behind it mounted.

@@ -42,6 +42,8 @@ class Writers {
   /// It was taken away from us; whoever has it may go on.
   void lose_sight() { active_ = false; }
 
+  /// It is handed out now, as far as is known.
+  bool active() const { return active_; }
   bool none() const { return begun_ == ended_; }
   /// The same number twice: nobody began in between.
   unsigned begun() const { return begun_; }
@@ -69,7 +71,9 @@ struct Layer {
   bool filling = false;            ///< an ApplyDiff is running
   bool unfinished = false;         ///< an ApplyDiff failed or was cut off: only remove is possible
   bool mounted = false;            ///< as far as we did it or the kernel told us
-  unsigned holders = 0;            ///< get() minus put()
+  std::optional<std::string> mount_label;  ///< of the mount, if that is known
+  unsigned holders = 0;                    ///< get() minus put()
+  bool leaving = false;                    ///< given back, and unmounted if nobody comes soon
   size_t children = 0;
   Writers writers;
   std::optional<int64_t> size;  ///< diff_size on its parent; only while nobody can have written

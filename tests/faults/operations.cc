@@ -89,6 +89,22 @@ std::string put(LayerStore& store, const char* name) {
   return "put";
 }
 
+// The unmounting behind it, too, whose failure nobody is told, and which is then left to a cleanup.
+std::string put_and_unmount(LayerStore& store, const char* name) {
+  store.put(id(name));
+  if (store.status().mounted > 0) store.cleanup();
+  return "unmounted";
+}
+
+std::string get(LayerStore& store, const char* name) {
+  return store.get(id(name), "").lexically_relative(store.config().home).string();
+}
+
+std::string put_and_get(LayerStore& store, const char* name) {
+  store.put(id(name));
+  return get(store, name);
+}
+
 std::string remove(LayerStore& store, const char* name) {
   store.remove(id(name));
   return "removed";
@@ -99,6 +115,12 @@ StoreState unfinished(StoreState state) { return with_line(std::move(state), "ne
 StoreState top_is_unmounted(StoreState state) {
   std::string& line = state.at("top");
   line.erase(line.find(", mounted"));
+  return state;
+}
+
+StoreState top_is_given_back(StoreState state) {
+  std::string& line = state.at("top");
+  line.back() = '0';
   return state;
 }
 
@@ -157,10 +179,7 @@ void get_times(StoreSandbox& box, const char* name, int times) {
 Operation getting(const std::string& what, const char* name, int times_before) {
   return {.name = "getting " + what,
           .prepare = [=](StoreSandbox& box) { get_times(box, name, times_before); },
-          .run =
-              [=](LayerStore& store) {
-                return store.get(id(name), "").lexically_relative(store.config().home).string();
-              }};
+          .run = [=](LayerStore& store) { return get(store, name); }};
 }
 
 Operation getting_to_write(const std::string& what, const char* name) {
@@ -169,10 +188,18 @@ Operation getting_to_write(const std::string& what, const char* name) {
   return operation;
 }
 
-Operation putting(const std::string& what, const char* name, int times_before) {
+Operation putting(const std::string& what, int times_before,
+                  std::string (*put)(LayerStore&, const char*)) {
   return {.name = "putting " + what,
-          .prepare = [=](StoreSandbox& box) { get_times(box, name, times_before); },
-          .run = [=](LayerStore& store) { return put(store, name); }};
+          .prepare = [=](StoreSandbox& box) { get_times(box, "top", times_before); },
+          .run = [=](LayerStore& store) { return put(store, "top"); }};
+}
+
+Operation putting_the_last(const std::string& and_then,
+                           std::string (*put)(LayerStore&, const char*)) {
+  Operation operation = putting("the last, " + and_then, 1, put);
+  operation.between = {top_is_given_back, top_is_unmounted};
+  return operation;
 }
 
 Operation reading(const std::string& what,
@@ -235,8 +262,9 @@ std::vector<Operation> operations() {
       getting("a layer again", "top", 1),
       getting("a read-only layer", "mid", 0),
       getting("a read-only layer on nothing", "base", 0),
-      putting("the last", "top", 1),
-      putting("one of two", "top", 2),
+      putting("one of two", 2, put),
+      putting_the_last("which unmounts", put_and_unmount),
+      putting_the_last("and getting at once", put_and_get),
       reading("the diff of a layer and its parent", diff, "top", "mid"),
       reading("the diff of a layer and another ancestor", diff, "top", "base"),
       reading("the diff of a layer and nothing", diff, "mid", nullptr),

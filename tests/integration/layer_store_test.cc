@@ -254,6 +254,7 @@ TEST_SUITE("layer_store") {
     CHECK(owner_and_mode("top/merged") == "0755 0:0");
     CHECK(owner_and_mode("top/work/work") == "0000 0:0");
     put("top");
+    CHECK(!mounted("top"));
     CHECK(!present("top/merged"));
     remove_everything();
   }
@@ -483,6 +484,100 @@ TEST_SUITE("layer_store") {
       CHECK(write_errno(get("top")) == 0);
       put("top");
     });
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "what nobody holds is unmounted behind the caller's back") {
+    create("base");
+    create("top", "base");
+    const auto is_unmounted = [&] { return !is_mount_point(home().get(), "top/merged"); };
+    get("top");
+    put("top");
+    CHECK(eventually(is_unmounted));
+    CHECK(eventually([&] { return record_of("top").empty(); }));
+    get("top");
+    put("top");
+    close();
+    CHECK(is_unmounted());
+    // A kill came before it.
+    open();
+    get("top");
+    close();
+    put_file(fd(), "state/mounts/top", "0000000000\n");
+    open();
+    CHECK(eventually(is_unmounted));
+    remove_everything();
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "what was just put is in nobody's way") {
+    create("base");
+    create("top", "base");
+    for (int i = 0; i < 100; ++i) {  // more than wait for their time
+      const std::string id = "other" + std::to_string(i);
+      create(id, "base");
+      put_in(get(id), "f", "x");
+      put(id);
+    }
+    put_in(get("top"), "f", "x");
+    put("top");
+    create("child", "top");
+    get("child");
+    CHECK(!is_mount_point(home().get(), "top/merged"));  // one of its lowers
+    put("child");
+    create("middle", "base");
+    get("middle");
+    put("middle");
+    create("on middle", "middle");
+    CHECK(write_errno(get("middle")) == EROFS);
+    put("middle");
+    create("filled", "base");
+    get("filled");
+    put("filled");
+    CHECK(apply("filled", one_file(), "base") == 7);
+    get("filled");
+    put("filled");
+    remove("filled");
+    CHECK(!notes.contains("mounted"));
+    remove_everything();
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "who comes at once gets the mount that is there") {
+    create("base");
+    create("top", "base");
+    const std::string merged = get("top");
+    const std::string dir = merged + "/dir";
+    sys::mkdirat(AT_FDCWD, dir, 0755);
+    REQUIRE(::mount("tmpfs", dir.c_str(), "tmpfs", 0, nullptr) == 0);
+    put("top");
+    CHECK(get("top") == merged);
+    CHECK(is_mount_point(AT_FDCWD, dir));
+    CHECK(record_of("top") == "0000000001\n");
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    CHECK(is_mount_point(AT_FDCWD, dir));  // it is not leaving any more
+    put("top");
+    CHECK(!mounted("top"));
+    get("top");
+    CHECK(!is_mount_point(AT_FDCWD, dir));
+    put("top");
+    // Not with another label, which only SELinux would take.
+    CHECK(error([&] { store->get(id_of("top"), "label"); }).starts_with("unsupported"));
+    CHECK(!is_mount_point(home().get(), "top/merged"));
+    remove_everything();
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "what cannot be unmounted is tried again") {
+    create("base");
+    create("top", "base");
+    const std::string merged = get("top");
+    put("top");
+    // Somebody covers the home.
+    REQUIRE(::mount("tmpfs", config.home.c_str(), "tmpfs", 0, nullptr) == 0);
+    CHECK(eventually([&] { return notes.contains("stays mounted, though nobody holds it: "); }));
+    REQUIRE(unmount_lazily(AT_FDCWD, config.home.string()));
+    CHECK(mounted("top"));
+    CHECK(get("top") == merged);
+    put("top");
+    CHECK(!mounted("top"));
+    remove_everything();
   }
 
   TEST_CASE_FIXTURE(LayerStoreSandbox, "a closed store keeps no file system busy") {
@@ -1142,6 +1237,7 @@ TEST_SUITE("layer_store") {
     put("c");
     CHECK(write_errno(get("a")) == EROFS);
     put("a");
+    CHECK(!mounted("a"));
     CHECK(diff_size("m", "m-init") == 1);
     CHECK(changes("c", "a").size() == 2);
     create("next", "c");
@@ -1369,6 +1465,7 @@ TEST_SUITE("layer_store") {
     CHECK(diff_size("middle", "base") == 4);
     CHECK(!present("middle/size"));
     put("middle");
+    CHECK(!mounted("middle"));
     CHECK(diff_size("middle", "base") == 4);
     CHECK(present("middle/size"));
     remove_everything();

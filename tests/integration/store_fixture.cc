@@ -111,6 +111,7 @@ void StoreSandbox::create_with(const std::string& id, const std::string& parent,
 UniqueFd StoreSandbox::home() const { return sys::open_path_dir(AT_FDCWD, config.home.string()); }
 
 bool StoreSandbox::mounted(const std::string& id) const {
+  if (store) store->idle();
   return is_mount_point(home().get(), id + "/" + layout::kMerged);
 }
 

@@ -66,6 +66,7 @@ class StoreSandbox : public RootSandbox {
 
   /// Of the home directory.
   UniqueFd home() const;
+  /// As the mount table has it after whatever was put before.
   bool mounted(const std::string& id) const;
   /// Waits until the background thread has emptied the trash; false after ten seconds.
   bool trash_empties() const;

@@ -61,6 +61,7 @@ TEST_SUITE("store_view") {
   TEST_CASE_FIXTURE(ViewSandbox, "mounts and holders are those of the moment") {
     CHECK(view().is_served);
     CHECK(view().is_ours);
+    CHECK(!mounted("top"));
     CHECK(layer("top").state() == LayerState::Ready);
     get("top");
     get("top");
@@ -77,6 +78,7 @@ TEST_SUITE("store_view") {
     open();
     put("top");
     put("top");
+    CHECK(!mounted("top"));
     CHECK(layer("top").state() == LayerState::Ready);
     CHECK(layer("top").holders == 0U);
     remove_everything();

@@ -43,6 +43,10 @@ State restarted(State state) {
     // The holders of what is not mounted are not recorded.
     if (!layer.seen || layer.mount == Mount::None) layer.holders = 0;
     layer.seen = layer.mount != Mount::None;
+    if (layer.holders == 0 && !layer.rooted) {  // given back before
+      layer.mount = Mount::None;
+      layer.seen = false;
+    }
     if (!layer.parent.empty()) ++state.layers.at(layer.parent).children;
   }
   const auto is_over = [](const auto& entry) {

@@ -85,7 +85,7 @@ class Run {
     if (told_.size() > kRoundsToTell) told_.pop_front();
     if (!round.interruption && any_unanswered(round.lanes)) fail("a call had no answer");
     become(explain(model_, states_, round.lanes), "no order of the calls explains the answers");
-    if (round.interruption) restart();
+    round.interruption ? restart() : settle();
   }
 
   static void make_calls(Client& client, Lane& lane, bool interrupted,
@@ -137,7 +137,12 @@ class Run {
     }
     states_ = std::move(after);
     start();
+    settle();
   }
+
+  /// Layers that nobody holds any more are unmounted a moment later, or when the status is asked
+  /// for.
+  void settle() { ask({.kind = Kind::Status}); }
 
   void play(const Act& act) {
     // Where not all agree that it can be done, it is not.

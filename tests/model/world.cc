@@ -135,7 +135,8 @@ void World::kill() {
 // What could not be undone or deleted it says there, and nowhere else.
 void World::check_log() const {
   const std::string log = read_log();
-  for (const char* bad : {" behind: ", "cannot delete", "internal error", "stays until"}) {
+  for (const char* bad :
+       {" behind: ", "cannot delete", "internal error", "stays until", "though nobody holds it"}) {
     if (log.find(bad) != std::string::npos) fail(std::string("overlayd's log has '") + bad + "'");
   }
 }

@@ -263,6 +263,10 @@ func mountDeep(r *results, c *contestant, _ *server, _ *tree) error {
 		return err
 	}
 	for i := 0; i < 20; i++ {
+		// Not the mount that was there before, nor its end.
+		if err := c.driver.Cleanup(); err != nil {
+			return err
+		}
 		began := time.Now()
 		if _, err := c.driver.Get(id, ""); err != nil {
 			return err

@@ -68,7 +68,7 @@ class FakeStore final : public LayerStore {
             .lowers = {config_.home / "middle/diff", config_.home / "base/diff"}};
   }
 
-  StoreStatus status() const override {
+  StoreStatus status() override {
     return {.backing_filesystem = "extfs",
             .supports_d_type = true,
             .mount_method = MountMethod::LayerFds,
@@ -83,7 +83,7 @@ class FakeStore final : public LayerStore {
             .damaged = {"b", "c", "d", "e", "f"}};
   }
 
-  bool idle() const override { return world_.idle; }
+  bool idle() override { return world_.idle; }
   void cleanup() override { world_.note("cleanup"); }
 
   std::unique_ptr<LayerDiff> diff(const LayerId& id, const LayerId* parent) override {
