@@ -9,7 +9,7 @@
 #
 # ENGINE=26.1 runs them on Debian 13's engine, WAY=managed with overlayd as a managed plugin, and
 # STORAGE_DRIVER=overlay2 with the engine's own driver, to judge the scenarios by. Those that make no sense
-# there are left out by name. AT_ONCE is how many run at a time, as many as there are processors if it is not set.
+# there are left out by name. AT_ONCE is how many run at a time, one more than there are processors if it is not set.
 # OVERLAYD names the binary; scripts/lib/engine.sh says more.
 set -euo pipefail
 
@@ -71,7 +71,7 @@ is_asked_for() { # NAME FILTER...
 }
 
 # Half of a scenario's time is waiting for the engine, hence several at once; each one's output comes whole.
-AT_ONCE=${AT_ONCE:-$(nproc)}
+AT_ONCE=${AT_ONCE:-$(($(nproc) + 1))}
 declare -A RUNNING=() # by pid: its name
 BROKEN=0
 
