@@ -71,8 +71,8 @@ std::filesystem::path LayerMounts::hold(Layer& layer, const std::string& mount_l
   ledger_.record(layer.id, layer.holders + 1);
   if (!layer.mounted) {
     ScopeExit forget([&] { ledger_.forget(layer.id); });
-    with_context("mount " + layer_name(layer.id), [&] { mount(layer, mount_label); });
     layer.mount_label = mount_label;
+    with_context("mount " + layer_name(layer.id), [&] { mount(layer, mount_label); });
     forget.dismiss();
     layer.mounted = true;
     if (!layer.committed) let_write(layer);
@@ -180,7 +180,7 @@ void LayerMounts::let_go(const std::shared_ptr<Layer>& layer) {
 
 // What fails now the next Put, Cleanup or Remove tries again.
 void LayerMounts::finish_letting_go(Layer& layer) {
-  if (!std::exchange(layer.leaving, false)) return;
+  if (!layer.leaving) return;
   try {
     release_unheld(layer);
   } catch (const std::exception& error) {
@@ -196,6 +196,7 @@ void LayerMounts::finish_letting_go() {
 
 void LayerMounts::release_unheld(Layer& layer) {
   if (!layer.mounted) return;
+  layer.leaving = false;
   const UniqueFd home = visible_home();
   notice_foreign_unmount(layer, home.get());
   if (layer.mounted && layer.holders == 0) unmount_unless_in_use(layer, home.get());

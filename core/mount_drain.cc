@@ -14,7 +14,7 @@ constexpr size_t kMaxWaiting = 32;
 
 /// How long a file system waits for others, if nobody waits for it: the first of them writes back
 /// what all have, so they share a commit of the journal.
-constexpr std::chrono::milliseconds kForCompany{50};
+constexpr std::chrono::milliseconds kForCompany{25};
 
 }  // namespace
 

@@ -9,7 +9,7 @@
 namespace overlayd {
 namespace {
 
-constexpr std::chrono::milliseconds kMoment{50};
+constexpr std::chrono::milliseconds kMoment{25};
 
 /// More do not wait for their time.
 constexpr size_t kMaxWaiting = 32;
