@@ -79,6 +79,16 @@ class Search {
     }
   }
 
+  /// The parent, and what goes with it if it is gone already and the layer goes.
+  static void insert_below(const State& state, const Layer& layer, std::set<std::string>& names) {
+    names.insert(layer.parent);
+    for (auto below = state.layers.find(layer.parent);
+         below != state.layers.end() && below->second.gone;
+         below = state.layers.find(below->second.parent)) {
+      names.insert(below->second.parent);
+    }
+  }
+
   /// Lanes that name the same layers, or layers with the same parent, go together; Cleanup names
   /// all.
   void group(const States& from) {
@@ -90,7 +100,8 @@ class Search {
         for (const State& state : from) {
           for (const auto& [id, layer] : state.layers) {
             if (call.kind == Call::Kind::Cleanup || id == call.id) {
-              names[lane].insert({id, layer.parent});
+              names[lane].insert(id);
+              insert_below(state, layer, names[lane]);
             }
           }
         }

@@ -124,5 +124,21 @@ TEST_CASE("a tar must have what was changed, and nothing else") {
   CHECK(!takes({directory, {Member::Kind::File, "d/f", 5}, {Member::Kind::File, "d/g", 7}}));
 }
 
+TEST_CASE("an id is free again when the last layer that lies on its layer goes") {
+  States states{State{}};
+  const auto then = [&](const Call& call) { states = explain(kModel, states, call, kDone); };
+  then({.kind = Kind::Create, .id = "lowest", .number = 1});
+  then({.kind = Kind::Create, .id = "middle", .parent = "lowest", .number = 2});
+  then({.kind = Kind::Create, .id = "top", .parent = "middle", .number = 3});
+  then({.kind = Kind::Remove, .id = "lowest", .number = 4});
+  then({.kind = Kind::Remove, .id = "middle", .number = 5});
+  REQUIRE(states.size() == 1);
+  const Lane create = lane(Kind::Create, kDone, "lowest");
+  const Lane remove = lane(Kind::Remove, kDone, "top");
+  CHECK(explain(kModel, states, {create}).empty());
+  CHECK(explain(kModel, states, {remove, create}).size() == 1);
+  CHECK(explain(kModel, states, {create, remove}).size() == 1);
+}
+
 }  // namespace
 }  // namespace overlayd::model
