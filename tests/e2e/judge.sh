@@ -6,14 +6,19 @@
 #
 #   tests/e2e/judge.sh [FILTER]      scenarios as in run.sh; prints TAP
 #
-# OVERLAYD names the binary; scripts/lib/engine.sh says more.
+# AT_ONCE is how many are judged at a time, two if it is not set. OVERLAYD names the binary; scripts/lib/engine.sh
+# says more.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/../../scripts/lib/common.sh"
+source "$HERE/at-once.sh"
+
+# Half of the time is waiting for engines, although each scenario runs on both drivers at a time.
+AT_ONCE=${AT_ONCE:-2}
 
 main() {
-  local file name matched=0 failed=0
+  local file name matched=0
   need_root "it runs Docker engines"
   need_command python3
   OUTPUT=$(mktemp -d "${TMPDIR:-/tmp}/overlayd-judge.XXXXXX")
@@ -23,29 +28,12 @@ main() {
     [[ $name == *"${1:-}"* ]] || continue
     grep -qE '^ *record(_[a-z]+)? ' "$file" || continue
     matched=$((matched + 1))
-    ((${#RUNNING[@]} < AT_ONCE)) || await_judgement || failed=$((failed + 1))
     mkdir "$OUTPUT/$name"
-    judge "$name" "$OUTPUT/$name" >"$OUTPUT/$name/said" 2>&1 &
-    RUNNING[$!]=$name
+    start_one "$OUTPUT/$name/said" judge "$name" "$OUTPUT/$name"
   done
-  while ((${#RUNNING[@]} > 0)); do
-    await_judgement || failed=$((failed + 1))
-  done
+  await_all
   ((matched > 0)) || die "no scenario that records facts matches '${1:-}'"
-  ((failed == 0))
-}
-
-# Half of the time is waiting for engines, hence several scenarios at once, and each on both drivers; what is
-# said of one comes whole.
-AT_ONCE=2
-declare -A RUNNING=() # by pid: the scenario
-
-await_judgement() {
-  local pid status=0
-  wait -n -p pid "${!RUNNING[@]}" || status=1
-  cat "$OUTPUT/${RUNNING[$pid]}/said"
-  unset "RUNNING[$pid]"
-  return "$status"
+  ((BROKEN == 0))
 }
 
 judge() { # SCENARIO DIRECTORY

@@ -17,6 +17,10 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/../../scripts/lib/common.sh"
 source "$HERE/../../scripts/lib/sandbox.sh"
 source "$HERE/../../scripts/lib/engine.sh"
+source "$HERE/at-once.sh"
+
+# Half of a scenario's time is waiting for the engine.
+AT_ONCE=${AT_ONCE:-$(($(nproc) + 1))}
 
 main() {
   if [[ ${1:-} == --scenario ]]; then
@@ -32,7 +36,7 @@ main() {
 run_scenarios() { # FILTER...
   local file name left_out matched=0 files=("$HERE"/scenarios/*.sh)
   OUTPUT=$(mktemp -d "${TMPDIR:-/var/tmp}/overlayd-e2e.XXXXXX")
-  trap end_scenarios EXIT
+  trap 'end_all; rm -rf "$OUTPUT"' EXIT
   trap 'exit 130' INT TERM HUP
   [[ $1 != */* ]] || files=("$1")
   for file in "${files[@]}"; do
@@ -47,12 +51,9 @@ run_scenarios() { # FILTER...
       say "# $name: not run, $left_out"
       continue
     fi
-    ((${#RUNNING[@]} < AT_ONCE)) || await_scenario
-    start_scenario "$file" "$name"
+    start_one "$OUTPUT/$name" run_apart "$file" "$name"
   done
-  while ((${#RUNNING[@]} > 0)); do
-    await_scenario
-  done
+  await_all
   ((matched > 0)) || die "no scenario matches '$*'"
   ((BROKEN == 0))
 }
@@ -70,32 +71,9 @@ is_asked_for() { # NAME FILTER...
   return 1
 }
 
-# Half of a scenario's time is waiting for the engine, hence several at once; each one's output comes whole.
-AT_ONCE=${AT_ONCE:-$(($(nproc) + 1))}
-declare -A RUNNING=() # by pid: its name
-BROKEN=0
-
-start_scenario() { # FILE NAME
-  {
-    say "# --- $2: $(sed -n '3s/^# //p' "$1")"
-    exec "$0" --scenario "$1"
-  } >"$OUTPUT/$2" 2>&1 </dev/null &
-  RUNNING[$!]=$2
-}
-
-await_scenario() {
-  local pid
-  wait -n -p pid "${!RUNNING[@]}" || BROKEN=$((BROKEN + 1))
-  cat "$OUTPUT/${RUNNING[$pid]}"
-  unset "RUNNING[$pid]"
-}
-
-# Those that still run, after a signal, clean up.
-end_scenarios() {
-  trap '' INT TERM HUP
-  ((${#RUNNING[@]} == 0)) || kill "${!RUNNING[@]}" 2>/dev/null || true
-  wait
-  rm -rf "$OUTPUT"
+run_apart() { # FILE NAME
+  say "# --- $2: $(sed -n '3s/^# //p' "$1")"
+  exec "$0" --scenario "$1"
 }
 
 # The third line of a scenario may be followed by one that says what it needs:
