@@ -4,8 +4,9 @@
 // kernel says what is mounted, the ledger how often it is held; both outlive the process. Nothing
 // that somebody else has mounted is touched, but in the way of a removal.
 //
-// Threads: any, with the lock of the layer that is given; adopt() before there are others. Errors:
-// SysError of the kernel, Error(Unsupported) when the home is hidden by another mount.
+// Threads: any, with the lock of the layer that is given, to which hold() takes those of layers
+// below; adopt() before there are others. Errors: SysError of the kernel, Error(Unsupported) when
+// the home is hidden by another mount.
 #pragma once
 
 #include <sys/stat.h>
@@ -43,9 +44,9 @@ class LayerMounts {
   /// more is leaving: unmounted a moment later, if nobody wants it by then.
   void let_go(const std::shared_ptr<Layer>& layer);
 
-  /// Unmounts the layer now if it is leaving. It may stay mounted, as one that is in use.
+  /// Unmounts the layer now if it is leaving. It stays mounted if it is in use, or if that fails.
   void finish_letting_go(Layer& layer);
-  /// The same for all layers. Needs their locks.
+  /// The same for all layers. Takes their locks.
   void finish_letting_go();
 
   /// Takes the layer down if it is mounted although nobody holds it.

@@ -54,9 +54,10 @@ void UnheldMounts::run(const std::stop_token& stop) {
     wake_.wait(lock, stop, [this] { return !waiting_.empty(); });
     if (waiting_.empty()) return;
     const auto due = waiting_.front().due;
-    if (!wake_.wait_until(lock, stop, due, [this] { return waiting_.size() > kMaxWaiting; }) &&
-        !stop.stop_requested() && waiting_.front().due > due) {
-      continue;  // it was added anew
+    const auto are_many = [this] { return waiting_.size() > kMaxWaiting; };
+    if (!are_many() && !stop.stop_requested() && std::chrono::steady_clock::now() < due) {
+      wake_.wait_until(lock, stop, due, are_many);
+      continue;  // another may be the first by now
     }
     in_work_ = std::move(waiting_.front().layer);
     waiting_.pop_front();

@@ -31,7 +31,7 @@ class UnheldMounts {
   /// Takes `layer` down a moment from now, if it is leaving then. Never waits.
   void add(std::shared_ptr<Layer> layer);
 
-  /// Takes down now what `concerns` says yes to, of the layers added before. Needs their locks.
+  /// Takes down now what `concerns` says yes to, of the layers added before. Takes their locks.
   void hurry(const std::function<bool(const Layer&)>& concerns);
 
  private:
