@@ -80,6 +80,7 @@ std::string printable(std::string_view text);
 std::string quoted(std::string_view text);
 /// So that argument-dependent lookup of a std::string does not end at std::quoted.
 inline std::string quoted(const std::string& text) { return quoted(std::string_view(text)); }
+inline std::string quoted(std::string& text) { return quoted(std::string_view(text)); }
 inline std::string quoted(const char* text) { return quoted(std::string_view(text)); }
 
 // ---------------------------------------------------------------------------------------------------
