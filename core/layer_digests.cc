@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <mutex>
 #include <span>
 #include <string_view>
@@ -16,6 +15,7 @@
 
 #include "core/directory_walk.h"
 #include "core/error.h"
+#include "core/record_line.h"
 #include "core/sys.h"
 
 namespace overlayd {
@@ -29,59 +29,25 @@ constexpr size_t kWriteSize = 32 * 1024;
 constexpr size_t kReadSize = 128 * 1024;
 constexpr size_t kMaxLine = 8 * 1024;  // a path is no longer than 4096 bytes
 
-[[noreturn]] void refuse() {
-  throw Error(ErrorKind::Corrupt, "the record of its digests is damaged");
-}
+constexpr char kDamage[] = "the record of its digests is damaged";
+
+[[noreturn]] void refuse() { throw Error(ErrorKind::Corrupt, kDamage); }
 
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-void append_number(std::string& line, uint64_t number, int base = 10) {
-  std::array<char, 24> digits;
-  const auto result = std::to_chars(digits.begin(), digits.end(), number, base);
-  line.append(digits.begin(), result.ptr) += ' ';
-}
-
-/// The words of a line, from its front.
-class Words {
- public:
-  explicit Words(std::string_view line) : rest_(line) {}
-
-  std::string_view next() {
-    const size_t end = rest_.find(' ');
-    if (end == std::string_view::npos) refuse();
-    const std::string_view word = rest_.substr(0, end);
-    rest_.remove_prefix(end + 1);
-    return word;
-  }
-
-  template <typename Number>
-  Number number(int base = 10) {
-    const std::string_view word = next();
-    Number number = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number, base);
-    if (error != std::errc() || end != word.data() + word.size()) refuse();
-    return number;
-  }
-
-  std::string_view rest() const { return rest_; }
-
- private:
-  std::string_view rest_;
-};
-
 RecordedFile parse_line(std::string_view line) {
-  Words words(line);
+  RecordLine words(line, kDamage);
   RecordedFile file;
-  const std::string_view kind = words.next();
+  const std::string_view kind = words.word();
   if (kind.size() != 1 || kKinds.find(kind.front()) == std::string_view::npos) refuse();
   file.kind = static_cast<FileKind>(kind.front());
   file.mode = words.number<mode_t>(8);
   file.uid = words.number<uid_t>();
   file.gid = words.number<gid_t>();
   file.size = words.number<uint64_t>();
-  const auto digest = parse_digest(words.next());
+  const auto digest = parse_digest(words.word());
   if (!digest || words.rest().empty()) refuse();
   file.digest = *digest;
   file.path = words.rest();

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <string_view>
 
 #include "core/error.h"
@@ -40,13 +42,18 @@ UniqueFd write_new_file(int dirfd, const std::string& name, std::string_view con
 
 // Something longer than `limit` is nothing of ours, and no more use than an empty file.
 std::string read_small_file(int layer, const char* name, size_t limit) {
-  try {
-    return sys::read_file(layer, name, limit);
-  } catch (const SysError&) {
-    throw;
-  } catch (const Error&) {
-    return {};
-  }
+  const UniqueFd file = sys::openat(layer, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  std::array<char, layout::kMaxLowerFile + 1> text;  // of the longest there is
+  const auto room = std::as_writable_bytes(std::span(text).first(limit + 1));
+  // What is less than a page comes in one piece, and nobody need ask whether there is more.
+  constexpr size_t kPage = 4096;
+  return with_context([&] { return "read " + quoted(name); },
+                      [&] {
+                        size_t length = sys::read_some(file.get(), room);
+                        if (length >= kPage)
+                          length += sys::read_full(file.get(), room.subspan(length));
+                        return length > limit ? std::string() : std::string(text.data(), length);
+                      });
 }
 
 bool is_unfinished(const sys::DirEntry& entry) {

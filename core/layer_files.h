@@ -43,6 +43,7 @@ struct LayerContents {
   std::vector<std::string> unfinished;     ///< names of files that were never renamed into place
   std::optional<std::string> link, lower;  ///< as they are; empty when they are too long to be ours
   std::optional<int64_t> size;             ///< nullopt also when what is there is not whole
+  bool operator==(const LayerContents&) const = default;
 };
 
 /// Reads <id>/… below `home`, and changes nothing; nullopt for a directory that is no layer.

@@ -24,6 +24,7 @@
 #include "core/layout.h"
 #include "core/overlay_support.h"
 #include "core/scope_exit.h"
+#include "core/store_listing.h"
 #include "core/store_lock.h"
 #include "core/store_options.h"
 #include "core/sys.h"
@@ -43,6 +44,9 @@ bool is_absent(int dirfd, const std::string& path) {
 class OverlayLayerStore final : public LayerStore {
  public:
   OverlayLayerStore(StoreConfig config, Observer& observer);
+  ~OverlayLayerStore() override;
+  OverlayLayerStore(const OverlayLayerStore&) = delete;
+  OverlayLayerStore& operator=(const OverlayLayerStore&) = delete;
 
   const StoreConfig& config() const override { return config_; }
   void create(const LayerId& id, const LayerId* parent, const CreateOptions& options) override;
@@ -140,6 +144,17 @@ OverlayLayerStore::OverlayLayerStore(StoreConfig config, Observer& observer)
   sweep_staging();
   for (const LayerPtr& layer : table_.load(home_.get(), observer_)) bury(*layer);
   mounts_->adopt(table_);
+}
+
+// For the next start, which without it only takes longer.
+OverlayLayerStore::~OverlayLayerStore() {
+  mounts_.reset();  // what is given back is unmounted with it
+  try {
+    record_listing(home_.get(), std::chrono::system_clock::now());
+  } catch (const std::exception& error) {
+    observer_.note(NoteLevel::Info,
+                   std::string("the next start will read every layer: ") + error.what());
+  }
 }
 
 void OverlayLayerStore::make_directories() {

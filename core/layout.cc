@@ -56,12 +56,17 @@ std::string format_lower(const std::vector<std::string>& links) {
   return text;
 }
 
+size_t length_of_lower(const std::vector<std::string>& links) {
+  return links.empty() ? 0 : links.size() * (kLinkLength + 3) - 1;  // "l/", and ':' between two
+}
+
 std::vector<std::string> parse_lower(std::string_view text) {
   if (text.empty()) throw Error(ErrorKind::Corrupt, "the 'lower' file is empty");
   std::vector<std::string> links = parse_torn_lower(text);
-  const size_t parsed = links.size() * (kLinkLength + 3);  // each with its "l/" and a ':'
-  if (parsed == text.size() + 1) return links;
-  const std::string_view rest = text.substr(std::min(parsed, text.size()));
+  const size_t parsed = length_of_lower(links);
+  if (parsed == text.size()) return links;
+  const size_t next = links.empty() ? 0 : parsed + 1;  // behind a ':'
+  const std::string_view rest = text.substr(std::min(next, text.size()));
   throw Error(
       ErrorKind::Corrupt,
       "the 'lower' file names " + quoted(rest.substr(0, rest.find(':'))) + ", which is no link");

@@ -25,6 +25,8 @@
 //                                core/layer_digests.h; goes before somebody may write there
 //     .overlayd/                 0700
 //       lock                     flock'ed by the process that serves this home
+//       listing                  what the layers' small files said when the store was last closed;
+//                                may be missing or out of date: see core/store_listing.h
 //       staging/<random>/        layers being made; swept at start
 //       trash/<random>/          removed layers whose space is not back yet; emptied in the
 //                                background
@@ -46,6 +48,7 @@ namespace overlayd::layout {
 inline constexpr char kLinkDirectory[] = "l";
 inline constexpr char kOwnDirectory[] = ".overlayd";
 inline constexpr char kLockFile[] = ".overlayd/lock";
+inline constexpr char kListingFile[] = ".overlayd/listing";
 inline constexpr char kStagingDirectory[] = ".overlayd/staging";
 inline constexpr char kTrashDirectory[] = ".overlayd/trash";
 
@@ -88,6 +91,8 @@ std::string_view id_in_link_target(std::string_view target);
 
 /// The text of a `lower` file, and back. parse throws Error(Corrupt) saying what is wrong with it.
 std::string format_lower(const std::vector<std::string>& links);
+/// How long that text is.
+size_t length_of_lower(const std::vector<std::string>& links);
 std::vector<std::string> parse_lower(std::string_view text);
 /// The links at the front of what may be only the beginning of a `lower` file.
 std::vector<std::string> parse_torn_lower(std::string_view text);

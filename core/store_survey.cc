@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/store_survey.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-
 #include <algorithm>
-#include <functional>
-#include <future>
 #include <map>
 #include <set>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 
 #include "core/error.h"
 #include "core/layout.h"
+#include "core/store_listing.h"
 #include "core/sys.h"
 
 namespace overlayd {
@@ -24,39 +19,17 @@ using Gravity = Finding::Gravity;
 
 constexpr mode_t kFileMode = 0644;
 
-/// work(0) to work(count - 1), in a few threads if there are many: a large store is read in files
-/// of a few bytes, and the time goes into opening them.
-void for_each_in_parallel(size_t count, const std::function<void(size_t)>& work) {
-  constexpr size_t kWorthAThread = 200;
-  const size_t threads = std::clamp<size_t>(
-      count / kWorthAThread, 1, std::clamp(std::thread::hardware_concurrency(), 1U, 4U));
-  std::vector<std::future<void>> running;
-  for (size_t thread = 1; thread < threads; ++thread) {
-    const auto share = [&work, thread, threads, count] {
-      for (size_t i = thread; i < count; i += threads) work(i);
-    };
-    running.push_back(sys::starting_thread([&] { return std::async(std::launch::async, share); }));
-  }
-  for (size_t i = 0; i < count; i += threads) work(i);
-  for (std::future<void>& other : running) other.get();
-}
-
-// nullopt also for what is no symlink.
-std::optional<std::string> target_of_link(int dirfd, const std::string& path) {
-  try {
-    return sys::try_readlinkat(dirfd, path);
-  } catch (const SysError& error) {
-    if (error.errnum() == EINVAL) return std::nullopt;
-    throw;
-  }
-}
-
 /// Whether `lowers` is what a layer on `parent` says of its lowers, or the beginning of that.
 bool is_beginning_of_chain(const std::vector<std::string>& lowers, const SurveyedLayer& parent) {
   if (lowers.empty()) return true;
   const std::vector<std::string>& below = parent.record.lowers;
   return lowers.size() <= below.size() + 1 && lowers.front() == parent.record.link &&
          std::equal(lowers.begin() + 1, lowers.end(), below.begin());
+}
+
+/// Whether a `lower` file holds these links, which were found at its front, and nothing else.
+bool is_whole(const std::string& lower, const std::vector<std::string>& links) {
+  return !links.empty() && layout::length_of_lower(links) == lower.size();
 }
 
 /// A layer as found, before it is known whose child it is.
@@ -73,11 +46,17 @@ struct Found {
 
 class Surveyor {
  public:
-  explicit Surveyor(int home) : home_(home) {}
+  explicit Surveyor(StoreListing listing) : targets_(std::move(listing.links)) {
+    survey_.as_recorded = listing.as_recorded;
+    found_.reserve(listing.layers.size());
+    for (ListedLayer& layer : listing.layers) {
+      found_.push_back({.id = std::move(layer.id),
+                        .contents = std::move(layer.contents),
+                        .damage = std::move(layer.damage)});
+    }
+  }
 
   Survey run() {
-    read_layers();
-    read_links();
     for (Found& found : found_) claim_link(found);
     for (Found& found : found_) find_lost_link(found);
     for (Found& found : found_) parse_lower(found);
@@ -90,50 +69,6 @@ class Surveyor {
   }
 
  private:
-  // ----------------------------------------------------------------------------------- reading
-
-  void read_layers() {
-    std::vector<LayerId> ids;
-    for (const sys::DirEntry& entry : sys::list_directory(home_)) {
-      if (entry.name.starts_with('.') || entry.name == layout::kLinkDirectory) continue;
-      if (entry.type == DT_DIR) ids.push_back(LayerId::parse(entry.name));
-    }
-    std::vector<std::optional<Found>> read_ones(ids.size());
-    for_each_in_parallel(ids.size(), [&](size_t i) { read_ones[i] = read(ids[i]); });
-    found_.reserve(ids.size());
-    for (std::optional<Found>& found : read_ones) {
-      if (found) found_.push_back(*std::move(found));
-    }
-  }
-
-  std::optional<Found> read(const LayerId& id) const {
-    try {
-      auto contents = read_layer(home_, id);
-      if (!contents) return std::nullopt;
-      return Found{.id = id, .contents = *std::move(contents)};
-    } catch (const SysError& error) {
-      // It was listed, so it was removed meanwhile, under a survey of a store that is served.
-      if (error.errnum() == ENOENT) return std::nullopt;
-      if (tells_of_want(error.errnum())) throw;
-      return Found{.id = id, .contents = {}, .damage = error.what()};
-    }
-  }
-
-  void read_links() {
-    const UniqueFd links =
-        sys::try_openat(home_, layout::kLinkDirectory, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    if (!links) return;
-    const std::vector<sys::DirEntry> entries = sys::list_directory(links.get());
-    std::vector<std::optional<std::string>> targets(entries.size());
-    for_each_in_parallel(entries.size(), [&](size_t i) {
-      targets[i] = target_of_link(links.get(), entries[i].name);
-    });
-    targets_.reserve(entries.size());
-    for (size_t i = 0; i < entries.size(); ++i) {
-      targets_.emplace(entries[i].name, std::move(targets[i]));
-    }
-  }
-
   // ------------------------------------------------------------------------------------- links
 
   // Two layers may say that they have the same link, when somebody copied a directory. l/ tells
@@ -153,7 +88,8 @@ class Surveyor {
   // Whether l/<its link> leads to it.
   bool l_names(const Found& found) const {
     const auto target = targets_.find(found.link);
-    return target != targets_.end() && target->second == layout::link_target(found.id);
+    return target != targets_.end() && target->second &&
+           layout::id_in_link_target(*target->second) == found.id.str();
   }
 
   void find_lost_link(Found& found) {
@@ -206,7 +142,7 @@ class Surveyor {
       found.damage = "it has no 'diff' directory";
     } else if (contents.lower) {
       found.lowers = layout::parse_torn_lower(*contents.lower);
-      found.is_torn = layout::format_lower(found.lowers) != *contents.lower || found.lowers.empty();
+      found.is_torn = !is_whole(*contents.lower, found.lowers);
     } else {
       // Only what lies on something has a work directory.
       found.is_torn = contents.work;
@@ -263,7 +199,7 @@ class Surveyor {
     for (const Found& found : found_) {
       if (!found.contents.lower) continue;
       const auto links = layout::parse_torn_lower(*found.contents.lower);
-      if (layout::format_lower(links) != *found.contents.lower) continue;
+      if (!is_whole(*found.contents.lower, links)) continue;
       for (size_t i = 0; i < links.size(); ++i) {
         (*mentions_)[links[i]].insert(i + 1 < links.size() ? links[i + 1] : std::string());
       }
@@ -464,7 +400,6 @@ class Surveyor {
                                 .repair = std::move(repair)});
   }
 
-  int home_;
   std::vector<Found> found_;                                             // by id
   std::unordered_map<std::string, std::optional<std::string>> targets_;  // of the names in l/
   std::unordered_map<std::string, Found*> by_link_;
@@ -499,7 +434,9 @@ bool tells_of_damage(int errnum) {
   }
 }
 
-Survey survey_store(int home) { return Surveyor(home).run(); }
+Survey survey_store(int home) { return Surveyor(read_listing(home)).run(); }
+
+Survey survey_store_by_record(int home) { return Surveyor(read_listing_by_record(home)).run(); }
 
 std::vector<size_t> mend_store(int home, const Survey& survey, Observer& observer) {
   std::vector<size_t> mended;

@@ -59,6 +59,7 @@ struct SurveyedLayer {
 struct Survey {
   std::vector<SurveyedLayer> layers;  ///< each behind its parent
   std::vector<Finding> findings;
+  size_t as_recorded = 0;  ///< layers whose files were not read; see core/store_listing.h
 };
 
 /// Whether an error of reading is about the file, and not about what this process may have.
@@ -67,6 +68,9 @@ bool tells_of_damage(int errnum);
 /// Reads the small files of every layer below `home`, and l/. Throws SysError when the home or l/
 /// cannot be read at all; a layer that cannot be read is a finding.
 Survey survey_store(int home);
+
+/// The same of a store whose lock the caller holds, with the record of when it was last closed.
+Survey survey_store_by_record(int home);
 
 /// Makes the repairs of all findings that have one. One that fails is told to `observer` and
 /// changes nothing for the others. Returns the findings that were mended, by index. The caller

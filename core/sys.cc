@@ -138,14 +138,18 @@ void fchmod(int fd, mode_t mode) {
     throw_errno([] { return std::string("set the mode of an open file"); });
 }
 
+size_t read_some(int fd, std::span<std::byte> buffer) {
+  const ssize_t count = retry_eintr([&] { return ::read(fd, buffer.data(), buffer.size()); });
+  if (count < 0) throw_errno([] { return std::string("read"); });
+  return static_cast<size_t>(count);
+}
+
 size_t read_full(int fd, std::span<std::byte> buffer) {
   size_t done = 0;
   while (done < buffer.size()) {
-    const ssize_t count =
-        retry_eintr([&] { return ::read(fd, buffer.data() + done, buffer.size() - done); });
-    if (count < 0) throw_errno([] { return std::string("read"); });
+    const size_t count = read_some(fd, buffer.subspan(done));
     if (count == 0) break;
-    done += static_cast<size_t>(count);
+    done += count;
   }
   return done;
 }

@@ -72,6 +72,8 @@ std::optional<std::string> try_readlinkat(int dirfd, const std::string& path);
 void fchown(int fd, uid_t uid, gid_t gid);
 void fchmod(int fd, mode_t mode);
 
+/// What one read gives, up to buffer.size() bytes; 0 at the end of the file.
+size_t read_some(int fd, std::span<std::byte> buffer);
 /// Up to buffer.size() bytes; short only at the end of the file.
 size_t read_full(int fd, std::span<std::byte> buffer);
 void write_full(int fd, std::span<const std::byte> bytes);

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/layout.h"
+#include "core/store_listing.h"
 #include "core/store_survey.h"
 #include "core/sys.h"
 #include "tests/faults/allocation_faults.h"
@@ -68,6 +69,10 @@ void check_no_leftovers(const StoreSandbox& sandbox) {
     }
   }
   CHECK(sys::list_directory(sys::open_path_dir(home.get(), "l").get()).size() == layers);
+  const StoreListing listing = read_listing(home.get());
+  const StoreListing recorded = read_listing_by_record(home.get());
+  CHECK(recorded.layers == listing.layers);
+  CHECK(recorded.links == listing.links);
   const Survey survey = survey_store(home.get());
   for (size_t i = 0; i < survey.layers.size(); ++i) {
     if (!survey.layers[i].record.removed) continue;

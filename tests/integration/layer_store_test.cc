@@ -1099,6 +1099,32 @@ TEST_SUITE("layer_store") {
     remove_everything();
   }
 
+  TEST_CASE_FIXTURE(LayerStoreSandbox,
+                    "a start reads the layers that have changed, and no others") {
+    create_with("base", "", "f", "1");
+    create_with("child", "base", "f", "2");
+    create("top", "child");
+    // What has only just changed is not recorded.
+    std::this_thread::sleep_for(std::chrono::milliseconds(1600));
+    notes.clear();
+    open();
+    CHECK(notes.contains("found 3 layers, of which 0 had changed"));
+    CHECK(content_of(AT_FDCWD, get("top") + "/f") == "2");
+    put("top");
+    CHECK(!mounted("top"));
+    notes.clear();
+    open();
+    CHECK(notes.contains("found 3 layers, of which 1 had changed"));
+    CHECK(error_of([&] { create("base"); }).starts_with("already-exists"));
+    remove("top");
+    create_with("second", "child", "f", "3");
+    notes.clear();
+    open();
+    CHECK(notes.contains("found 3 layers, of which 1 had changed"));
+    CHECK(changes("second", "child") == std::vector<Change>{{"/f", ChangeKind::Modify}});
+    remove_everything();
+  }
+
   TEST_CASE_FIXTURE(LayerStoreSandbox, "what a crash left in staging and trash is swept") {
     create("base");
     close();
@@ -1239,8 +1265,9 @@ TEST_SUITE("layer_store") {
 
     notes.clear();
     open();
-    REQUIRE(notes.all().size() == 1);
+    REQUIRE(notes.all().size() == 2);
     CHECK(notes.all().front().starts_with("info: durability "));
+    CHECK(notes.all().back().starts_with("info: found 5 layers, of which 5 had changed "));
     CHECK(store->status().layers == 5);
     const std::string merged = get("m");
     for (const std::string& id : ids) CHECK(content_of(AT_FDCWD, merged + "/" + id) == id);

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/mountinfo.h"
+#include "core/store_listing.h"
 #include "core/store_survey.h"
 #include "core/sys.h"
 #include "core/whiteout.h"
@@ -80,8 +81,14 @@ void look_at_home(const std::string& home, Found& found) {
   for (const std::string& name : names_in(home + "/.overlayd/staging")) {
     found.others.insert("staging/" + name);
   }
-  for (const Finding& finding : survey_store(open_directory(home).get()).findings) {
+  const UniqueFd directory = open_directory(home);
+  for (const Finding& finding : survey_store(directory.get()).findings) {
     found.survey += finding.layer + " " + finding.file + ": " + finding.what + "\n";
+  }
+  const StoreListing listing = read_listing(directory.get());
+  const StoreListing recorded = read_listing_by_record(directory.get());
+  if (recorded.layers != listing.layers || recorded.links != listing.links) {
+    found.survey += "the record of the listing does not say what is there\n";
   }
 }
 

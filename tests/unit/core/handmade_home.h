@@ -55,6 +55,10 @@ struct Home {
   void load() {
     notes.text.clear();
     table.load(dir.fd(), notes);
+    // The first line only counts them.
+    const size_t end = notes.text.find('\n') + 1;
+    count = notes.text.substr(0, end);
+    notes.text.erase(0, end);
   }
   std::string damage(const std::string& id) const {
     const auto layer = table.find(id);
@@ -82,6 +86,7 @@ struct Home {
 
   TempDir dir;
   Notes notes;
+  std::string count;  ///< what was said of how many layers there are
   LayerTable table;
   std::map<char, std::string> letters;  ///< whose link is which
 };
