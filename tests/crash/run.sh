@@ -13,9 +13,9 @@ main() {
   local fs
   for fs in ext4 xfs; do
     run_case "nothing that answered is lost or torn by a power cut on $fs" 0 "${1:-}" \
-      --fs "$fs" --images 600
+      --fs "$fs" --images 300
     run_case "nothing is lost or torn with syncfs on $fs" 0 "${1:-}" \
-      --fs "$fs" --images 300 --durability syncfs
+      --fs "$fs" --images 150 --durability syncfs
     run_case "what a store that syncs nothing loses on $fs is found" 1 "${1:-}" \
       --fs "$fs" --images 100 --durability none
   done
