@@ -146,14 +146,14 @@ OverlayLayerStore::OverlayLayerStore(StoreConfig config, Observer& observer)
   mounts_->adopt(table_);
 }
 
-// For the next start, which without it only takes longer.
+// The next start takes longer without the record, and no more.
 OverlayLayerStore::~OverlayLayerStore() {
   mounts_.reset();  // what is given back is unmounted with it
   try {
     record_listing(home_.get(), std::chrono::system_clock::now());
   } catch (const std::exception& error) {
     observer_.note(NoteLevel::Info,
-                   std::string("the next start will read every layer: ") + error.what());
+                   std::string("cannot record what the layers' files say: ") + error.what());
   }
 }
 

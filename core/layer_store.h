@@ -96,7 +96,9 @@ class LayerStore {
   /// process has this store open.
   static std::unique_ptr<LayerStore> open(StoreConfig config, Observer& observer);
 
-  virtual ~LayerStore() = default;  ///< ends background work; what is held stays mounted
+  /// Ends background work; what is held stays mounted. Leaves a record for the next open(), which
+  /// takes as long as to open a store does (core/store_listing.h).
+  virtual ~LayerStore() = default;
 
   virtual const StoreConfig& config() const = 0;
 

@@ -48,10 +48,10 @@ LayerTable::Claim::~Claim() {
 std::vector<std::shared_ptr<Layer>> LayerTable::load(int home, Observer& observer) {
   const Survey survey = survey_store_by_record(home);
   const size_t count = survey.layers.size();
-  if (count > 0)
-    observer.note(NoteLevel::Info, "found " + std::to_string(count) + " layers, of which " +
-                                       std::to_string(count - std::min(count, survey.as_recorded)) +
-                                       " had changed since the store was last closed");
+  if (count > 0) {
+    observer.note(NoteLevel::Info, "found " + std::to_string(count) + " layers, and read " +
+                                       std::to_string(count - survey.as_recorded) + " of them");
+  }
   mend_store(home, survey, observer);
   for (const Finding& finding : survey.findings) {
     if (finding.repair) continue;

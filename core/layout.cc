@@ -14,6 +14,9 @@ constexpr std::string_view kBase32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 constexpr std::string_view kTargetStart = "../";
 constexpr std::string_view kTargetEnd = "/diff";
 
+/// Where the next one would begin in a `lower` file: each has its "l/" and a ':'.
+size_t end_of(const std::vector<std::string>& links) { return links.size() * (kLinkLength + 3); }
+
 }  // namespace
 
 std::string random_link() {
@@ -56,17 +59,11 @@ std::string format_lower(const std::vector<std::string>& links) {
   return text;
 }
 
-size_t length_of_lower(const std::vector<std::string>& links) {
-  return links.empty() ? 0 : links.size() * (kLinkLength + 3) - 1;  // "l/", and ':' between two
-}
-
 std::vector<std::string> parse_lower(std::string_view text) {
   if (text.empty()) throw Error(ErrorKind::Corrupt, "the 'lower' file is empty");
   std::vector<std::string> links = parse_torn_lower(text);
-  const size_t parsed = length_of_lower(links);
-  if (parsed == text.size()) return links;
-  const size_t next = links.empty() ? 0 : parsed + 1;  // behind a ':'
-  const std::string_view rest = text.substr(std::min(next, text.size()));
+  if (is_whole_lower(text, links)) return links;
+  const std::string_view rest = text.substr(std::min(end_of(links), text.size()));
   throw Error(
       ErrorKind::Corrupt,
       "the 'lower' file names " + quoted(rest.substr(0, rest.find(':'))) + ", which is no link");
@@ -82,6 +79,10 @@ std::vector<std::string> parse_torn_lower(std::string_view text) {
     links.emplace_back(item.substr(2));
   }
   return links;
+}
+
+bool is_whole_lower(std::string_view text, const std::vector<std::string>& links) {
+  return !links.empty() && end_of(links) == text.size() + 1;
 }
 
 std::string format_size(int64_t size) { return std::to_string(size) + "\n"; }

@@ -91,11 +91,11 @@ std::string_view id_in_link_target(std::string_view target);
 
 /// The text of a `lower` file, and back. parse throws Error(Corrupt) saying what is wrong with it.
 std::string format_lower(const std::vector<std::string>& links);
-/// How long that text is.
-size_t length_of_lower(const std::vector<std::string>& links);
 std::vector<std::string> parse_lower(std::string_view text);
 /// The links at the front of what may be only the beginning of a `lower` file.
 std::vector<std::string> parse_torn_lower(std::string_view text);
+/// Whether `links`, which parse_torn_lower() has found, are all there is in `text`, and not none.
+bool is_whole_lower(std::string_view text, const std::vector<std::string>& links);
 
 /// The text of a `size` file, and back; nullopt for what was not written to its end.
 std::string format_size(int64_t size);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <future>
 #include <span>
@@ -27,7 +28,7 @@ constexpr std::string_view kHeader = "overlayd listing 1";
 constexpr char kLinksKind = 'l', kLinkKind = 'n', kLayerKind = 'd', kEndKind = '=';
 constexpr char kAbsent[] = "-";
 constexpr char kDamage[] = "the record of the store's listing is damaged";
-constexpr off_t kMaxRecord = off_t{1} << 30;
+constexpr off_t kMaxRecord = off_t{256} << 20;
 constexpr mode_t kRecordMode = 0600;
 
 /// File systems count time in ticks of the kernel's clock, and old formats of ext4 in seconds.
@@ -255,14 +256,15 @@ class RecordParser {
 // What cannot be read is as good as none.
 Record load_record(int home) {
   try {
-    const UniqueFd file = sys::try_openat(home, layout::kListingFile, O_RDONLY | O_NOFOLLOW);
+    const UniqueFd file =
+        sys::try_openat(home, layout::kListingFile, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     if (!file) return {};
     const off_t size = sys::fstat(file.get()).st_size;
     if (size > kMaxRecord) return {};
     std::string text(static_cast<size_t>(size), '\0');
     text.resize(sys::read_full(file.get(), std::as_writable_bytes(std::span(text))));
     return RecordParser(text).parse();
-  } catch (const Error&) {
+  } catch (const std::exception&) {
     return {};
   }
 }
@@ -346,12 +348,16 @@ class Reader {
   }
 
   std::optional<RecordedLayer> recordable(const LayerId& id, int64_t settled) {
-    if (RecordedLayer* const recorded = unchanged(id)) return std::move(*recorded);
+    if (RecordedLayer* const recorded = unchanged(id)) {
+      return RecordedLayer{.id = id.str(),  // other threads look for theirs among these
+                           .contents = std::move(recorded->contents),
+                           .stamps = recorded->stamps};
+    }
     // The stamps first: what changes after that is seen by them.
     const auto stamps = stamps_of(home_, id, true, true);
     if (!stamps || !is_settled(*stamps, settled)) return std::nullopt;
     auto listed = read(id);
-    if (!listed || !is_whole(listed->contents)) return std::nullopt;
+    if (!listed || !is_recordable(listed->contents, *stamps)) return std::nullopt;
     return RecordedLayer{
         .id = id.str(), .contents = std::move(listed->contents), .stamps = *stamps};
   }
@@ -362,14 +368,14 @@ class Reader {
                      stamps.size.value_or(Stamp()).changed}) < settled;
   }
 
-  // Damage is looked at each time.
-  static bool is_whole(const LayerContents& contents) {
-    const auto is_word = [](const std::string& text) {
-      return !text.empty() && text.find_first_of(std::string_view(" \0", 2)) == std::string::npos;
-    };
-    return contents.diff && contents.unfinished.empty() && contents.link &&
-           layout::is_link(*contents.link) && (!contents.lower || is_word(*contents.lower)) &&
-           contents.has_size == contents.size.has_value();
+  // What is damaged or half made is looked at by every start.
+  static bool is_recordable(const LayerContents& contents, const LayerStamps& stamps) {
+    const auto& lower = contents.lower;
+    return contents.diff && !contents.partial && contents.unfinished.empty() && contents.link &&
+           layout::is_link(*contents.link) && stamps.lower.has_value() == lower.has_value() &&
+           (!lower || layout::is_whole_lower(*lower, layout::parse_torn_lower(*lower))) &&
+           stamps.size.has_value() == contents.has_size &&
+           contents.size.has_value() == contents.has_size;
   }
 
   // ---------------------------------------------------------------------------------------- l/

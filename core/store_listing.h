@@ -6,10 +6,11 @@
 // Reading the files of every layer is most of what a start takes. So a store that is closed leaves
 // a record of its listing, .overlayd/listing: of each layer what its files say, and by what to see
 // that they still do. Nobody can change a file, or the names in a directory, and leave the inode's
-// time of change (ctime) as it was. A layer that is not as recorded, or not recorded, is read as
-// ever. So the record may be lost, damaged or older than the layers, and is never what decides.
+// time of change (ctime) as it was; sizes show what a power cut has taken from a file. A layer that
+// is not as recorded, or not recorded, is read as ever. So the record may be lost, damaged or older
+// than the layers, and is never what decides.
 //
-// It is text, in lines that end with a NUL:
+// It is text, in lines that end with a NUL; anything else in it is another number in the first:
 //
 //   overlayd listing 1
 //   l STAMP                              l/ itself, where all names are links; then each of them:

@@ -27,11 +27,6 @@ bool is_beginning_of_chain(const std::vector<std::string>& lowers, const Surveye
          std::equal(lowers.begin() + 1, lowers.end(), below.begin());
 }
 
-/// Whether a `lower` file holds these links, which were found at its front, and nothing else.
-bool is_whole(const std::string& lower, const std::vector<std::string>& links) {
-  return !links.empty() && layout::length_of_lower(links) == lower.size();
-}
-
 /// A layer as found, before it is known whose child it is.
 struct Found {
   LayerId id;
@@ -142,7 +137,7 @@ class Surveyor {
       found.damage = "it has no 'diff' directory";
     } else if (contents.lower) {
       found.lowers = layout::parse_torn_lower(*contents.lower);
-      found.is_torn = !is_whole(*contents.lower, found.lowers);
+      found.is_torn = !layout::is_whole_lower(*contents.lower, found.lowers);
     } else {
       // Only what lies on something has a work directory.
       found.is_torn = contents.work;
@@ -199,7 +194,7 @@ class Surveyor {
     for (const Found& found : found_) {
       if (!found.contents.lower) continue;
       const auto links = layout::parse_torn_lower(*found.contents.lower);
-      if (!is_whole(*found.contents.lower, links)) continue;
+      if (!layout::is_whole_lower(*found.contents.lower, links)) continue;
       for (size_t i = 0; i < links.size(); ++i) {
         (*mentions_)[links[i]].insert(i + 1 < links.size() ? links[i + 1] : std::string());
       }

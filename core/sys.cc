@@ -11,6 +11,7 @@
 #include <array>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <thread>
 
@@ -213,13 +214,17 @@ std::vector<DirEntry> list_directory(int dirfd, Order order) {
 std::vector<DirEntry> list_fresh_directory(int dirfd, Order order) {
   std::vector<DirEntry> entries;
   alignas(dirent64) std::array<char, 32 * 1024> buffer;
-  for (;;) {
+  // Behind the last of all positions is nothing, and need not be asked for. ext4 says that it is
+  // there when it has given everything.
+  constexpr off64_t kLastPosition = std::numeric_limits<off64_t>::max();
+  for (off64_t position = 0; position != kLastPosition;) {
     const ssize_t length = ::getdents64(dirfd, buffer.data(), buffer.size());
     if (length == 0 || (length < 0 && errno == ENOENT)) break;
     if (length < 0) throw_errno([] { return std::string("list a directory"); });
     for (const char* at = buffer.data(); at < buffer.data() + length;) {
       const auto* const entry = reinterpret_cast<const dirent64*>(at);
       at += entry->d_reclen;
+      position = entry->d_off;
       const std::string_view name = entry->d_name;
       if (name != "." && name != "..") entries.push_back({std::string(name), entry->d_type});
     }

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <system_error>
+#include <thread>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -23,6 +25,9 @@
 
 namespace overlayd::test {
 namespace {
+
+/// By what the kernel may count times of change, or more.
+constexpr std::chrono::milliseconds kTick{20};
 
 bool is_empty(const std::string& path) {
   return sys::list_directory(sys::open_path_dir(AT_FDCWD, path).get()).empty();
@@ -141,7 +146,12 @@ void FaultLoop::prepare(StoreSandbox& sandbox) const {
   make_usual_layers(sandbox);
   if (operation_.prepare) operation_.prepare(sandbox);
   sandbox.close();
-  if (operation_.damage) operation_.damage(sandbox);
+  // As if nothing had happened for a while: what has only just changed would not be recorded.
+  record_listing(sandbox.home().get(), std::chrono::system_clock::now() + std::chrono::hours(1));
+  if (operation_.damage) {
+    std::this_thread::sleep_for(kTick);
+    operation_.damage(sandbox);
+  }
   sandbox.notes.clear();
 }
 

@@ -31,30 +31,30 @@ void for_each_operation(Work work) {
 TEST_SUITE("faults") {
   TEST_CASE("whatever system call fails the store is as before or as after") {
     for_each_operation([](FaultLoop& loop) {
-      long first = -2;
-      const long step = all() ? 1 : 3 * std::ssize(kErrors);
+      long first = -3;
+      const long step = all() ? 1 : 4 * std::ssize(kErrors);
       for (const int error : kErrors) {
-        loop.fail_calls(error, false, {.first = all() ? 1 : first += 3, .step = step});
+        loop.fail_calls(error, false, {.first = all() ? 1 : first += 4, .step = step});
       }
     });
   }
 
   TEST_CASE("a call that was interrupted is made again") {
     for_each_operation(
-        [](FaultLoop& loop) { loop.fail_calls(EINTR, false, {.step = all() ? 1 : 4}); });
+        [](FaultLoop& loop) { loop.fail_calls(EINTR, false, {.step = all() ? 1 : 6}); });
   }
 
   TEST_CASE("a disk that fails for good leaves a store that can be opened when it is back") {
     for_each_operation(
-        [](FaultLoop& loop) { loop.fail_calls(EIO, true, {.step = all() ? 1 : 7}); });
+        [](FaultLoop& loop) { loop.fail_calls(EIO, true, {.step = all() ? 1 : 11}); });
   }
 
   TEST_CASE("wherever the process is killed the store is as before or as after") {
-    for_each_operation([](FaultLoop& loop) { loop.kill({.step = all() ? 1 : 6}); });
+    for_each_operation([](FaultLoop& loop) { loop.kill({.step = all() ? 1 : 8}); });
   }
 
   TEST_CASE("whatever allocation fails the store is as before or as after") {
-    for_each_operation([](FaultLoop& loop) { loop.fail_allocations({.step = all() ? 1 : 13}); });
+    for_each_operation([](FaultLoop& loop) { loop.fail_allocations({.step = all() ? 1 : 17}); });
   }
 }
 

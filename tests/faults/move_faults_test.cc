@@ -142,13 +142,13 @@ void interrupt_at_each_place(int errnum, long first, long step) {
 
 TEST_SUITE("move faults") {
   TEST_CASE("wherever a move is killed it can go on, and back") {
-    interrupt_at_each_place(0, 1, step_of(3));
+    interrupt_at_each_place(0, 1, step_of(5));
   }
 
   TEST_CASE("whatever system call of a move fails it can go on, and back") {
     long first = 0;
     for (const int error : {EIO, ENOSPC, EMFILE, ENOMEM}) {
-      interrupt_at_each_place(error, step_of(++first), step_of(11));
+      interrupt_at_each_place(error, step_of(++first), step_of(17));
     }
   }
 }

@@ -55,7 +55,8 @@ struct Home {
   void load() {
     notes.text.clear();
     table.load(dir.fd(), notes);
-    // The first line only counts them.
+    count.clear();
+    if (!notes.text.starts_with("info: found ")) return;
     const size_t end = notes.text.find('\n') + 1;
     count = notes.text.substr(0, end);
     notes.text.erase(0, end);
