@@ -50,8 +50,9 @@ std::string read_small_file(int layer, const char* name, size_t limit) {
   return with_context([&] { return "read " + quoted(name); },
                       [&] {
                         size_t length = sys::read_some(file.get(), room);
-                        if (length >= kPage)
+                        if (length >= kPage) {
                           length += sys::read_full(file.get(), room.subspan(length));
+                        }
                         return length > limit ? std::string() : std::string(text.data(), length);
                       });
 }
