@@ -9,6 +9,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/stream.h"
+
 namespace overlayd {
 namespace {
 
@@ -122,7 +124,7 @@ void ContentDigest::add(uint64_t offset, std::span<const std::byte> bytes) {
       at.feed_blocks(offset, bytes.first(count));
     } else {
       count = std::min(bytes.size(), kBlock - in_block);
-      std::ranges::copy(bytes.first(count), at.block.begin() + static_cast<ptrdiff_t>(in_block));
+      copy_bytes(bytes.first(count), std::span(at.block).subspan(in_block));
       at.filled = in_block + count;
     }
     offset += count;

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "core/error.h"
@@ -17,6 +16,10 @@ namespace {
 constexpr size_t kFilePiece = 64 * size_t{1024};
 
 }  // namespace
+
+void copy_bytes(std::span<const std::byte> from, std::span<std::byte> to) {
+  std::copy(from.begin(), from.end(), to.first(from.size()).begin());
+}
 
 Buffer Buffer::with_capacity(size_t capacity) {
   return {.memory = std::make_unique_for_overwrite<std::byte[]>(capacity), .capacity = capacity};
@@ -51,7 +54,7 @@ void throw_became_shorter() { throw Error(ErrorKind::Busy, "became shorter while
 
 size_t StringSource::read(std::span<std::byte> buffer) {
   const size_t count = std::min(buffer.size(), rest_.size());
-  if (count > 0) std::memcpy(buffer.data(), rest_.data(), count);
+  copy_bytes(as_bytes(rest_.substr(0, count)), buffer);
   rest_.remove_prefix(count);
   return count;
 }

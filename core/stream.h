@@ -25,6 +25,10 @@ class ByteSource {
   virtual size_t read(std::span<std::byte> buffer) = 0;
 };
 
+/// Copies `from` to where `to` begins, which must have room for it. One call for all of them, where
+/// std::ranges::copy of a span takes them one by one (GCC 12).
+void copy_bytes(std::span<const std::byte> from, std::span<std::byte> to);
+
 /// Bytes in memory that changes hands.
 struct Buffer {
   static Buffer with_capacity(size_t capacity);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/tar_read_ahead.h"
 
-#include <algorithm>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -55,7 +54,7 @@ size_t weight_of(const TarEntry& entry) {
 void keep(TarReader::Data& data) {
   if (data.buffer) return;
   const std::shared_ptr<std::byte[]> copy(new std::byte[data.bytes.size()]);
-  std::ranges::copy(data.bytes, copy.get());
+  copy_bytes(data.bytes, {copy.get(), data.bytes.size()});
   data.bytes = {copy.get(), data.bytes.size()};
   data.buffer = copy;
 }

@@ -337,7 +337,7 @@ void TarWriter::put(std::span<const std::byte> bytes) {
     sink_.write(bytes);
     return;
   }
-  std::ranges::copy(bytes, buffer_.free().begin());
+  copy_bytes(bytes, buffer_.free());
   buffer_.used += bytes.size();
 }
 

@@ -42,7 +42,7 @@ void WriteBehind::Impl::append(std::span<const std::byte> bytes) {
     if (filling.used > 0 && filling.used == filling.capacity) hand_over();
     if (filling.capacity == 0) filling = Buffer::with_capacity(kPieceSize);
     const auto part = bytes.first(std::min(bytes.size(), filling.free().size()));
-    std::ranges::copy(part, filling.free().begin());
+    copy_bytes(part, filling.free());
     filling.used += part.size();
     bytes = bytes.subspan(part.size());
   }

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "core/error.h"
 #include "core/stream.h"
@@ -64,7 +63,7 @@ size_t SocketIo::read(std::span<std::byte> buffer) {
     return receive(buffer, buffer.size() < kLargeRead ? kReceiveSize : kFraming);
   }
   const size_t count = std::min(buffer.size(), in_end_ - in_begin_);
-  if (count > 0) std::memcpy(buffer.data(), in_.get() + in_begin_, count);
+  copy_bytes({in_.get() + in_begin_, count}, buffer);
   in_begin_ += count;
   return count;
 }
