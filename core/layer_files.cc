@@ -92,6 +92,10 @@ std::optional<LayerContents> read_layer(int home, const LayerId& id) {
   return found;
 }
 
+std::vector<std::string> LayerRecord::lowers() const {
+  return lower.empty() ? std::vector<std::string>() : layout::parse_lower(lower);
+}
+
 void stage_layer(int home, const std::string& directory, const LayerRecord& record,
                  const LayerOwner& owner, Commit commit,
                  const std::function<void(int directory)>& prepare) {
@@ -101,9 +105,8 @@ void stage_layer(int home, const std::string& directory, const LayerRecord& reco
   make_content_directory(layer.get(), layout::kDiff, owner);
   std::vector<UniqueFd> files;
   files.push_back(write_new_file(layer.get(), layout::kLink, record.link, 0644));
-  if (!record.lowers.empty()) {
-    const std::string lower = layout::format_lower(record.lowers);
-    files.push_back(write_new_file(layer.get(), layout::kLower, lower, 0644));
+  if (!record.lower.empty()) {
+    files.push_back(write_new_file(layer.get(), layout::kLower, record.lower, 0644));
     make_private_directory(layer.get(), layout::kWork, owner);
   }
   if (commit.needs_data()) {

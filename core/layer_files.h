@@ -22,12 +22,15 @@ namespace overlayd {
 /// What a layer's own files say.
 struct LayerRecord {
   std::string link;
-  std::vector<std::string> lowers;  ///< links, nearest parent first; empty: no parent
+  std::string lower;  ///< the text of its `lower`; empty: no parent
   bool committed = false;
   bool removed = false;         ///< there only for the layers that lie on it
   bool partial = false;         ///< an ApplyDiff is under way or did not finish
   std::optional<int64_t> size;  ///< of its content; only of a committed layer
   bool has_digests = false;     ///< there is a record of what an ApplyDiff has filled it with
+
+  /// The links in `lower`, nearest parent first.
+  std::vector<std::string> lowers() const;
 };
 
 /// Owners and modes of what the store makes, from the id maps and the process.

@@ -302,7 +302,7 @@ void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
   ScopeExit unmake([&] { take_back(); });
   LayerRecord record;
   record.link = link;
-  if (parent) record.lowers = parent->links();
+  if (parent) record.lower = layout::format_lower(parent->links());
   stage_layer(home_.get(), staged, record, owner_, commit_, [&](int directory) {
     if (limits.any()) quotas_->limit(directory, limits);
   });

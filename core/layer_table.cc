@@ -70,6 +70,7 @@ std::vector<std::shared_ptr<Layer>> LayerTable::load(int home, Observer& observe
   std::vector<std::shared_ptr<Layer>> over;
   const std::unique_lock lock(mutex_);
   layers_.clear();
+  layers_.reserve(made.size());
   for (auto at = made.rbegin(); at != made.rend(); ++at) {
     std::shared_ptr<Layer>& layer = *at;
     if (!layer->removed) {

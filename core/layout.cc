@@ -2,6 +2,7 @@
 #include "core/layout.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "core/error.h"
@@ -14,8 +15,13 @@ constexpr std::string_view kBase32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 constexpr std::string_view kTargetStart = "../";
 constexpr std::string_view kTargetEnd = "/diff";
 
-/// Where the next one would begin in a `lower` file: each has its "l/" and a ':'.
-size_t end_of(const std::vector<std::string>& links) { return links.size() * (kLinkLength + 3); }
+constexpr size_t kPathLength = kLinkLength + 2;  // of link_path()
+
+constexpr std::array<bool, 256> kIsBase32 = [] {
+  std::array<bool, 256> is_base32{};
+  for (const char character : kBase32) is_base32[static_cast<unsigned char>(character)] = true;
+  return is_base32;
+}();
 
 }  // namespace
 
@@ -31,11 +37,15 @@ std::string random_link() {
 std::string random_name() { return random_link(); }
 
 bool is_link(std::string_view text) {
-  return text.size() == kLinkLength && text.find_first_not_of(kBase32) == std::string_view::npos;
+  return text.size() == kLinkLength && std::ranges::all_of(text, [](char character) {
+           return kIsBase32[static_cast<unsigned char>(character)];
+         });
 }
 
 std::string link_path(std::string_view link) {
-  return std::string(kLinkDirectory) + "/" + std::string(link);
+  std::string path(kLinkDirectory);
+  (path += '/') += link;
+  return path;
 }
 
 std::string link_target(const LayerId& id) {
@@ -61,28 +71,44 @@ std::string format_lower(const std::vector<std::string>& links) {
 
 std::vector<std::string> parse_lower(std::string_view text) {
   if (text.empty()) throw Error(ErrorKind::Corrupt, "the 'lower' file is empty");
-  std::vector<std::string> links = parse_torn_lower(text);
-  if (is_whole_lower(text, links)) return links;
-  const std::string_view rest = text.substr(std::min(end_of(links), text.size()));
-  throw Error(
-      ErrorKind::Corrupt,
-      "the 'lower' file names " + quoted(rest.substr(0, rest.find(':'))) + ", which is no link");
-}
-
-std::vector<std::string> parse_torn_lower(std::string_view text) {
+  std::string_view front = front_of_lower(text);
+  if (front.size() < text.size()) {
+    const std::string_view rest = text.substr(front.empty() ? 0 : front.size() + 1);
+    throw Error(
+        ErrorKind::Corrupt,
+        "the 'lower' file names " + quoted(rest.substr(0, rest.find(':'))) + ", which is no link");
+  }
   std::vector<std::string> links;
-  text = text.substr(0, text.find('\0'));  // what was not written reads as zeros
-  for (size_t start = 0, end = 0; end < text.size(); start = end + 1) {
-    end = std::min(text.find(':', start), text.size());
-    const std::string_view item = text.substr(start, end - start);
-    if (!item.starts_with("l/") || !is_link(item.substr(2))) break;
-    links.emplace_back(item.substr(2));
+  for (; !front.empty(); front.remove_prefix(std::min(front.size(), kPathLength + 1))) {
+    links.emplace_back(first_of_lower(front));
   }
   return links;
 }
 
-bool is_whole_lower(std::string_view text, const std::vector<std::string>& links) {
-  return !links.empty() && end_of(links) == text.size() + 1;
+std::string_view front_of_lower(std::string_view text) {
+  text = text.substr(0, text.find('\0'));  // what was not written reads as zeros
+  size_t end = 0;                          // of the last one
+  for (size_t begin = 0; begin < text.size(); begin = end + 1) {
+    const std::string_view item = text.substr(begin, kPathLength + 1);
+    const bool is_apart = item.size() == kPathLength || item.ends_with(':');
+    if (!is_apart || !item.starts_with("l/") || !is_link(first_of_lower(item))) break;
+    end = begin + kPathLength;
+  }
+  return text.substr(0, end);
+}
+
+bool is_whole_lower(std::string_view text) {
+  return !text.empty() && front_of_lower(text).size() == text.size();
+}
+
+std::string_view first_of_lower(std::string_view text) {
+  return text.empty() ? text : text.substr(2, kLinkLength);
+}
+
+std::string lower_on(std::string_view link, std::string_view lower) {
+  std::string text = link_path(link);
+  if (!lower.empty()) (text += ':') += lower;
+  return text;
 }
 
 std::string format_size(int64_t size) { return std::to_string(size) + "\n"; }

@@ -92,10 +92,15 @@ std::string_view id_in_link_target(std::string_view target);
 /// The text of a `lower` file, and back. parse throws Error(Corrupt) saying what is wrong with it.
 std::string format_lower(const std::vector<std::string>& links);
 std::vector<std::string> parse_lower(std::string_view text);
-/// The links at the front of what may be only the beginning of a `lower` file.
-std::vector<std::string> parse_torn_lower(std::string_view text);
-/// Whether `links`, which parse_torn_lower() has found, are all there is in `text`, and not none.
-bool is_whole_lower(std::string_view text, const std::vector<std::string>& links);
+/// The front of what may be only the beginning of a `lower` file that names nothing but links; all
+/// of a whole one, and of what names none nothing.
+std::string_view front_of_lower(std::string_view text);
+/// Whether it is the text of a `lower` file, to its end.
+bool is_whole_lower(std::string_view text);
+/// The first link in such a text, which may also be empty: then none.
+std::string_view first_of_lower(std::string_view text);
+/// The text of a layer that lies on one whose link is `link` and whose own text, or none, `lower`.
+std::string lower_on(std::string_view link, std::string_view lower);
 
 /// The text of a `size` file, and back; nullopt for what was not written to its end.
 std::string format_size(int64_t size);

@@ -104,21 +104,37 @@ std::optional<LayerStamps> stamps_of(int home, const LayerId& id, bool has_lower
 
 // ---------------------------------------------------------------------------------------- record
 
+/// As in the record, whose text they are.
 struct RecordedLayer {
-  std::string id;
-  LayerContents contents;
+  LayerContents contents() const;
+
+  std::string_view line, flags, link, id;
+  std::optional<std::string_view> lower;
+  std::optional<int64_t> size;
   LayerStamps stamps;
 };
 
 struct RecordedLinks {
   Stamp directory;
-  Links links;
+  std::vector<std::pair<std::string_view, std::string_view>> links;
 };
 
 struct Record {
+  std::vector<char> text;
   std::vector<RecordedLayer> layers;  // by id
   std::optional<RecordedLinks> links;
 };
+
+LayerContents RecordedLayer::contents() const {
+  LayerContents contents;
+  for (const auto& [letter, flag] : kFlags) {
+    contents.*flag = flags.find(letter) != std::string_view::npos;
+  }
+  contents.link = link;
+  contents.lower = lower;
+  contents.size = size;
+  return contents;
+}
 
 void append_stamp(std::string& line, const Stamp& stamp) {
   append_number(line, stamp.inode);
@@ -136,60 +152,42 @@ void append_file(std::string& line, const std::optional<Stamp>& stamp, const std
   line += ' ';
 }
 
-void append_layer(std::string& text, const RecordedLayer& layer) {
-  const LayerContents& contents = layer.contents;
-  (text += kLayerKind) += ' ';
+std::string line_of(const LayerId& id, const LayerContents& contents, const LayerStamps& stamps) {
+  std::string line = {kLayerKind, ' '};
   for (const auto& [letter, flag] : kFlags) {
-    if (contents.*flag) text += letter;
+    if (contents.*flag) line += letter;
   }
-  text += ' ';
-  append_stamp(text, layer.stamps.directory);
-  append_stamp(text, layer.stamps.link);
-  (text += *contents.link) += ' ';
-  append_file(text, layer.stamps.lower, contents.lower.value_or(""));
-  append_file(text, layer.stamps.size, std::to_string(contents.size.value_or(0)));
-  (text += layer.id) += '\0';
-}
-
-std::string format_record(const Record& record) {
-  std::string text(kHeader);
-  text += '\0';
-  if (record.links) {
-    (text += kLinksKind) += ' ';
-    append_stamp(text, record.links->directory);
-    text += '\0';
-    for (const auto& [link, target] : record.links->links) {
-      (text += kLinkKind) += ' ';
-      ((text += link) += ' ') += *target;
-      text += '\0';
-    }
-  }
-  for (const RecordedLayer& layer : record.layers) append_layer(text, layer);
-  const std::string digest = to_text(digest_of(text));
-  ((text += kEndKind) += ' ') += digest;
-  text += '\0';
-  return text;
+  line += ' ';
+  append_stamp(line, stamps.directory);
+  append_stamp(line, stamps.link);
+  (line += *contents.link) += ' ';
+  append_file(line, stamps.lower, contents.lower.value_or(""));
+  append_file(line, stamps.size, std::to_string(contents.size.value_or(0)));
+  return line += id.str();
 }
 
 class RecordParser {
  public:
   explicit RecordParser(std::string_view text) : text_(text), rest_(text) {}
 
+  /// All but the text.
   Record parse() {
     if (line() != kHeader) refuse();
     for (;;) {
-      const size_t begin = text_.size() - rest_.size();
-      RecordLine words(line(), kDamage);
+      const std::string_view whole = line();
+      RecordLine words(whole, kDamage);
       const std::string_view kind = words.word();
       if (kind.size() != 1) refuse();
       switch (kind.front()) {
         case kLinksKind: parse_links(words); break;
         case kLinkKind: parse_link(words); break;
-        case kLayerKind: parse_layer(words); break;
-        case kEndKind:
-          if (words.rest() != to_text(digest_of(text_.substr(0, begin))) || !rest_.empty())
+        case kLayerKind: parse_layer(whole, words); break;
+        case kEndKind: {
+          const auto before = static_cast<size_t>(whole.data() - text_.data());
+          if (words.rest() != to_text(digest_of(text_.substr(0, before))) || !rest_.empty())
             refuse();
           return std::move(record_);
+        }
         default: refuse();
       }
     }
@@ -222,30 +220,28 @@ class RecordParser {
 
   void parse_link(RecordLine& words) {
     if (!record_.links) refuse();
-    std::string link(words.word());
-    record_.links->links.emplace(std::move(link), std::string(words.rest()));
+    const std::string_view link = words.word();
+    record_.links->links.emplace_back(link, words.rest());
   }
 
-  void parse_layer(RecordLine& words) {
+  void parse_layer(std::string_view whole, RecordLine& words) {
     RecordedLayer layer;
-    const std::string_view letters = words.word();
-    for (const auto& [letter, flag] : kFlags) {
-      layer.contents.*flag = letters.find(letter) != std::string_view::npos;
-    }
+    layer.line = whole;
+    layer.flags = words.word();
     layer.stamps.directory = parse_stamp(words);
     layer.stamps.link = parse_stamp(words);
-    layer.contents.link = words.word();
+    layer.link = words.word();
     if (const std::string_view first = words.word(); first != kAbsent) {
       layer.stamps.lower = parse_stamp(words, first);
-      layer.contents.lower = words.word();
+      layer.lower = words.word();
     }
     if (const std::string_view first = words.word(); first != kAbsent) {
       layer.stamps.size = parse_stamp(words, first);
-      layer.contents.size = words.number<int64_t>();
+      layer.size = words.number<int64_t>();
     }
     layer.id = words.rest();
     if (!record_.layers.empty() && record_.layers.back().id >= layer.id) refuse();
-    record_.layers.push_back(std::move(layer));
+    record_.layers.push_back(layer);
   }
 
   const std::string_view text_;
@@ -261,9 +257,11 @@ Record load_record(int home) {
     if (!file) return {};
     const off_t size = sys::fstat(file.get()).st_size;
     if (size > kMaxRecord) return {};
-    std::string text(static_cast<size_t>(size), '\0');
+    std::vector<char> text(static_cast<size_t>(size));
     text.resize(sys::read_full(file.get(), std::as_writable_bytes(std::span(text))));
-    return RecordParser(text).parse();
+    Record record = RecordParser({text.data(), text.size()}).parse();
+    record.text = std::move(text);
+    return record;
   } catch (const std::exception&) {
     return {};
   }
@@ -271,25 +269,34 @@ Record load_record(int home) {
 
 // --------------------------------------------------------------------------------------- reading
 
-/// Reads once, and takes out of the record what is still so.
+/// Reads once, but not what is as recorded.
 class Reader {
  public:
-  Reader(int home, Record record) : home_(home), record_(std::move(record)) {}
+  enum class By { Layers, Record };
+
+  Reader(int home, By by) : home_(home) {
+    std::future<Record> loading;
+    if (by == By::Record) {
+      loading = sys::starting_thread(
+          [&] { return std::async(std::launch::async, [home] { return load_record(home); }); });
+    }
+    ids_ = layer_ids();
+    if (loading.valid()) record_ = loading.get();
+  }
 
   StoreListing read_all() {
     StoreListing listing;
-    const std::vector<LayerId> ids = layer_ids();
-    std::vector<std::optional<ListedLayer>> read_ones(ids.size());
-    std::vector<char> is_recorded(ids.size());  // not bool: threads share no element
-    for_each_in_parallel(ids.size(), [&](size_t i) {
-      if (RecordedLayer* const recorded = unchanged(ids[i])) {
-        read_ones[i] = ListedLayer{.id = ids[i], .contents = std::move(recorded->contents)};
+    std::vector<std::optional<ListedLayer>> read_ones(ids_.size());
+    std::vector<char> is_recorded(ids_.size());  // not bool: threads share no element
+    for_each_in_parallel(ids_.size(), [&](size_t i) {
+      if (const RecordedLayer* const recorded = unchanged(ids_[i])) {
+        read_ones[i] = ListedLayer{.id = ids_[i], .contents = recorded->contents()};
         is_recorded[i] = 1;
       } else {
-        read_ones[i] = read(ids[i]);
+        read_ones[i] = read(ids_[i]);
       }
     });
-    listing.layers.reserve(ids.size());
+    listing.layers.reserve(ids_.size());
     for (std::optional<ListedLayer>& layer : read_ones) {
       if (layer) listing.layers.push_back(*std::move(layer));
     }
@@ -298,19 +305,22 @@ class Reader {
     return listing;
   }
 
-  // What may be recorded at `now`.
-  Record read_for_record(std::chrono::system_clock::time_point now) {
-    const std::chrono::nanoseconds settled = (now - kSettling).time_since_epoch();
-    Record record;
-    const std::vector<LayerId> ids = layer_ids();
-    std::vector<std::optional<RecordedLayer>> read_ones(ids.size());
-    for_each_in_parallel(ids.size(),
-                         [&](size_t i) { read_ones[i] = recordable(ids[i], settled.count()); });
-    for (size_t i = 0; i < ids.size(); ++i) {
-      if (read_ones[i]) record.layers.push_back(*std::move(read_ones[i]));
+  // The text of the record as it is to be at `now`.
+  std::string read_for_record(std::chrono::system_clock::time_point now) {
+    const std::chrono::nanoseconds since_epoch = (now - kSettling).time_since_epoch();
+    const int64_t settled = since_epoch.count();
+    std::vector<std::string> lines(ids_.size());
+    for_each_in_parallel(ids_.size(), [&](size_t i) { lines[i] = recordable(ids_[i], settled); });
+    std::string text(kHeader);
+    text += '\0';
+    text += recordable_links(settled);
+    for (const std::string& line : lines) {
+      if (!line.empty()) (text += line) += '\0';
     }
-    record.links = recordable_links(settled.count());
-    return record;
+    const std::string digest = to_text(digest_of(text));
+    ((text += kEndKind) += ' ') += digest;
+    text += '\0';
+    return text;
   }
 
  private:
@@ -324,7 +334,7 @@ class Reader {
   }
 
   // Null for what is to be read.
-  RecordedLayer* unchanged(const LayerId& id) {
+  const RecordedLayer* unchanged(const LayerId& id) const {
     const auto recorded =
         std::ranges::lower_bound(record_.layers, id.str(), {}, &RecordedLayer::id);
     if (recorded == record_.layers.end() || recorded->id != id.str()) return nullptr;
@@ -347,19 +357,15 @@ class Reader {
     }
   }
 
-  std::optional<RecordedLayer> recordable(const LayerId& id, int64_t settled) {
-    if (RecordedLayer* const recorded = unchanged(id)) {
-      return RecordedLayer{.id = id.str(),  // other threads look for theirs among these
-                           .contents = std::move(recorded->contents),
-                           .stamps = recorded->stamps};
-    }
+  // Its line; empty for what is not to be recorded.
+  std::string recordable(const LayerId& id, int64_t settled) const {
+    if (const RecordedLayer* const recorded = unchanged(id)) return std::string(recorded->line);
     // The stamps first: what changes after that is seen by them.
     const auto stamps = stamps_of(home_, id, true, true);
-    if (!stamps || !is_settled(*stamps, settled)) return std::nullopt;
-    auto listed = read(id);
-    if (!listed || !is_recordable(listed->contents, *stamps)) return std::nullopt;
-    return RecordedLayer{
-        .id = id.str(), .contents = std::move(listed->contents), .stamps = *stamps};
+    if (!stamps || !is_settled(*stamps, settled)) return {};
+    const auto listed = read(id);
+    if (!listed || !is_recordable(listed->contents, *stamps)) return {};
+    return line_of(id, listed->contents, *stamps);
   }
 
   static bool is_settled(const LayerStamps& stamps, int64_t settled) {
@@ -373,7 +379,7 @@ class Reader {
     const auto& lower = contents.lower;
     return contents.diff && !contents.partial && contents.unfinished.empty() && contents.link &&
            layout::is_link(*contents.link) && stamps.lower.has_value() == lower.has_value() &&
-           (!lower || layout::is_whole_lower(*lower, layout::parse_torn_lower(*lower))) &&
+           (!lower || layout::is_whole_lower(*lower)) &&
            stamps.size.has_value() == contents.has_size &&
            contents.size.has_value() == contents.has_size;
   }
@@ -384,15 +390,17 @@ class Reader {
     return sys::try_openat(home_, layout::kLinkDirectory, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   }
 
-  Links read_links(int directory) {
+  Links read_links(int directory) const {
+    Links links;
     if (record_.links && record_.links->directory == stamp_of(sys::fstat(directory))) {
-      return std::move(record_.links->links);
+      links.reserve(record_.links->links.size());
+      for (const auto& [link, target] : record_.links->links) links.emplace(link, target);
+      return links;
     }
     const std::vector<sys::DirEntry> entries = sys::list_directory(directory);
     std::vector<std::optional<std::string>> targets(entries.size());
     for_each_in_parallel(
         entries.size(), [&](size_t i) { targets[i] = target_of_link(directory, entries[i].name); });
-    Links links;
     links.reserve(entries.size());
     for (size_t i = 0; i < entries.size(); ++i) {
       links.emplace(entries[i].name, std::move(targets[i]));
@@ -410,31 +418,40 @@ class Reader {
     }
   }
 
-  std::optional<RecordedLinks> recordable_links(int64_t settled) {
+  // The lines of l/; none if it is not to be recorded.
+  std::string recordable_links(int64_t settled) const {
     const UniqueFd directory = open_links();
-    if (!directory) return std::nullopt;
+    if (!directory) return {};
     const Stamp stamp = stamp_of(sys::fstat(directory.get()));
-    if (stamp.changed >= settled) return std::nullopt;
-    Links links = read_links(directory.get());
-    const bool all_are_links = std::ranges::all_of(
-        links, [](const auto& link) { return layout::is_link(link.first) && link.second; });
-    if (!all_are_links) return std::nullopt;
-    return RecordedLinks{.directory = stamp, .links = std::move(links)};
+    if (stamp.changed >= settled) return {};
+    std::string lines = {kLinksKind, ' '};
+    append_stamp(lines, stamp);
+    lines += '\0';
+    for (const auto& [link, target] : read_links(directory.get())) {
+      if (!layout::is_link(link) || !target) return {};
+      (lines += kLinkKind) += ' ';
+      ((lines += link) += ' ') += *target;
+      lines += '\0';
+    }
+    return lines;
   }
 
   const int home_;
+  std::vector<LayerId> ids_;
   Record record_;
 };
 
 }  // namespace
 
-StoreListing read_listing(int home) { return Reader(home, {}).read_all(); }
+StoreListing read_listing(int home) { return Reader(home, Reader::By::Layers).read_all(); }
 
-StoreListing read_listing_by_record(int home) { return Reader(home, load_record(home)).read_all(); }
+StoreListing read_listing_by_record(int home) {
+  return Reader(home, Reader::By::Record).read_all();
+}
 
 void record_listing(int home, std::chrono::system_clock::time_point now) {
-  const Record record = Reader(home, load_record(home)).read_for_record(now);
-  sys::write_file_atomically(home, layout::kListingFile, format_record(record), kRecordMode);
+  const std::string text = Reader(home, Reader::By::Record).read_for_record(now);
+  sys::write_file_atomically(home, layout::kListingFile, text, kRecordMode);
 }
 
 }  // namespace overlayd

@@ -19,14 +19,6 @@ using Gravity = Finding::Gravity;
 
 constexpr mode_t kFileMode = 0644;
 
-/// Whether `lowers` is what a layer on `parent` says of its lowers, or the beginning of that.
-bool is_beginning_of_chain(const std::vector<std::string>& lowers, const SurveyedLayer& parent) {
-  if (lowers.empty()) return true;
-  const std::vector<std::string>& below = parent.record.lowers;
-  return lowers.size() <= below.size() + 1 && lowers.front() == parent.record.link &&
-         std::equal(lowers.begin() + 1, lowers.end(), below.begin());
-}
-
 /// A layer as found, before it is known whose child it is.
 struct Found {
   LayerId id;
@@ -34,9 +26,9 @@ struct Found {
   std::string damage = {};
   std::string link = {};
   std::string link_damage = "its 'link' file is missing or damaged";  // should there be none
-  std::vector<std::string> lowers = {};  // of a torn `lower`, its beginning
-  bool is_torn = false;                  // `lower` is to be written anew
-  std::optional<size_t> place = {};      // in Survey::layers
+  std::string lower = {};            // its text; of a torn one, what names links at its front
+  bool is_torn = false;              // `lower` is to be written anew
+  std::optional<size_t> place = {};  // in Survey::layers
 };
 
 class Surveyor {
@@ -44,6 +36,8 @@ class Surveyor {
   explicit Surveyor(StoreListing listing) : targets_(std::move(listing.links)) {
     survey_.as_recorded = listing.as_recorded;
     found_.reserve(listing.layers.size());
+    by_link_.reserve(listing.layers.size());
+    survey_.layers.reserve(listing.layers.size());
     for (ListedLayer& layer : listing.layers) {
       found_.push_back({.id = std::move(layer.id),
                         .contents = std::move(layer.contents),
@@ -52,9 +46,12 @@ class Surveyor {
   }
 
   Survey run() {
-    for (Found& found : found_) claim_link(found);
+    for (Found& found : found_) {
+      take_lower(found);
+      claim_link(found);
+    }
     for (Found& found : found_) find_lost_link(found);
-    for (Found& found : found_) parse_lower(found);
+    for (Found& found : found_) judge_lower(found);
     for (Found& found : found_) find_lost_parent(found);
     for (Found& found : found_) place(found);
     note_lost_marks();
@@ -83,8 +80,11 @@ class Surveyor {
   // Whether l/<its link> leads to it.
   bool l_names(const Found& found) const {
     const auto target = targets_.find(found.link);
-    return target != targets_.end() && target->second &&
-           layout::id_in_link_target(*target->second) == found.id.str();
+    return target != targets_.end() && leads_to(target->second, found);
+  }
+
+  static bool leads_to(const std::optional<std::string>& target, const Found& found) {
+    return target && layout::id_in_link_target(*target) == found.id.str();
   }
 
   void find_lost_link(Found& found) {
@@ -130,22 +130,24 @@ class Surveyor {
 
   // ----------------------------------------------------------------------------------- parents
 
-  static void parse_lower(Found& found) {
-    if (!found.damage.empty()) return;
-    const LayerContents& contents = found.contents;
-    if (!contents.diff) {
-      found.damage = "it has no 'diff' directory";
-    } else if (contents.lower) {
-      found.lowers = layout::parse_torn_lower(*contents.lower);
-      found.is_torn = !layout::is_whole_lower(*contents.lower, found.lowers);
-    } else {
-      // Only what lies on something has a work directory.
-      found.is_torn = contents.work;
+  // What is whole is in `contents` no longer.
+  static void take_lower(Found& found) {
+    std::optional<std::string>& text = found.contents.lower;
+    if (!text) {
+      found.is_torn = found.contents.work;  // which only what lies on something has
+      return;
     }
+    const size_t front = layout::front_of_lower(*text).size();
+    found.is_torn = front == 0 || front < text->size();
+    found.lower = found.is_torn ? text->substr(0, front) : std::move(*text);
+  }
+
+  static void judge_lower(Found& found) {
+    if (found.damage.empty() && !found.contents.diff) found.damage = "it has no 'diff' directory";
   }
 
   void find_lost_parent(Found& found) {
-    if (!found.is_torn || !found.lowers.empty() || !found.damage.empty()) return;
+    if (!found.is_torn || !found.lower.empty() || !found.damage.empty()) return;
     std::set<std::string> candidates = parents_by_children(found.link);
     // An engine makes <id>-init for nothing but to put <id> on it.
     if (const Found* init = find(init_of(found.id)); candidates.empty() && init != nullptr) {
@@ -153,7 +155,7 @@ class Surveyor {
     }
     const std::string parent = candidates.size() == 1 ? *candidates.begin() : std::string();
     if (!parent.empty()) {
-      found.lowers = {parent};
+      found.lower = layout::link_path(parent);
     } else if (candidates.size() == 1 && !found.contents.lower) {
       found.is_torn = false;  // those above know it as the lowest, and it says nothing else
     } else {
@@ -192,9 +194,8 @@ class Surveyor {
     if (mentions_) return *mentions_;
     mentions_.emplace();
     for (const Found& found : found_) {
-      if (!found.contents.lower) continue;
-      const auto links = layout::parse_torn_lower(*found.contents.lower);
-      if (!layout::is_whole_lower(*found.contents.lower, links)) continue;
+      if (found.is_torn || found.lower.empty()) continue;
+      const std::vector<std::string> links = layout::parse_lower(found.lower);
       for (size_t i = 0; i < links.size(); ++i) {
         (*mentions_)[links[i]].insert(i + 1 < links.size() ? links[i + 1] : std::string());
       }
@@ -230,10 +231,11 @@ class Surveyor {
 
   // Null: none, or none that is there.
   Found* parent_of(const Found& found, std::string& damage) const {
-    if (!found.damage.empty() || found.lowers.empty()) return nullptr;
-    const auto parent = by_link_.find(found.lowers.front());
+    if (!found.damage.empty() || found.lower.empty()) return nullptr;
+    const std::string link(layout::first_of_lower(found.lower));
+    const auto parent = by_link_.find(link);
     if (parent != by_link_.end()) return parent->second;
-    damage = "its parent, link " + found.lowers.front() + ", is not there";
+    damage = "its parent, link " + link + ", is not there";
     return nullptr;
   }
 
@@ -248,7 +250,7 @@ class Surveyor {
     const LayerContents& contents = found.contents;
     LayerRecord record{
         .link = found.link,
-        .lowers = std::move(found.lowers),
+        .lower = std::move(found.lower),
         .committed = contents.committed || contents.removed,
         .removed = contents.removed,
         .partial = contents.partial,
@@ -267,19 +269,16 @@ class Surveyor {
   // wrong otherwise.
   std::string lie_on(Found& found, const SurveyedLayer& parent) {
     if (!parent.damage.empty()) return "it lies on the damaged layer " + quoted(parent.id.str());
-    if (!is_beginning_of_chain(found.lowers, parent)) {
-      return "its 'lower' file contradicts its parent's";
-    }
-    if (!found.is_torn && found.lowers.size() == parent.record.lowers.size() + 1) return {};
-    std::vector<std::string> lowers = {parent.record.link};
-    lowers.insert(lowers.end(), parent.record.lowers.begin(), parent.record.lowers.end());
+    std::string lower = layout::lower_on(parent.record.link, parent.record.lower);
+    if (!lower.starts_with(found.lower)) return "its 'lower' file contradicts its parent's";
+    if (!found.is_torn && found.lower.size() == lower.size()) return {};
     note(Gravity::Damage, found.id.str(), "the file is missing or damaged",
          {.kind = Repair::Kind::WriteFile,
           .path = layout::in_layer(found.id, layout::kLower),
-          .content = layout::format_lower(lowers),
+          .content = lower,
           .done = "restored the 'lower' file of layer " + quoted(found.id.str()) +
                   ", which lies on " + quoted(parent.id.str())});
-    found.lowers = std::move(lowers);
+    found.lower = std::move(lower);
     return {};
   }
 
@@ -336,15 +335,26 @@ class Surveyor {
 
   // Makes l/ say what the layers' own 'link' files say.
   void compare_links() {
+    size_t had = 0;  // of the names in l/
+    std::vector<const Found*> unnamed;
+    for (const Found& found : found_) {
+      if (found.link.empty()) continue;
+      const auto target = targets_.find(found.link);
+      const bool is_there = target != targets_.end();
+      if (is_there) ++had;
+      if (!is_there || !leads_to(target->second, found)) unnamed.push_back(&found);
+    }
+    if (had < targets_.size()) judge_strays();
+    for (const Found* found : unnamed) want_link(found->link, found->id);
+  }
+
+  void judge_strays() {
     std::vector<std::string> strays;
     for (const auto& [name, target] : targets_) {
       if (!by_link_.contains(name)) strays.push_back(name);
     }
     std::ranges::sort(strays);
     for (const std::string& name : strays) judge_stray(name, targets_.at(name));
-    for (const Found& found : found_) {
-      if (!found.link.empty() && !l_names(found)) want_link(found.link, found.id);
-    }
   }
 
   void judge_stray(const std::string& name, const std::optional<std::string>& target) {

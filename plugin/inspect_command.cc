@@ -115,7 +115,7 @@ class Inspector {
       found_.command = {.line = {}, .reason = "the layer is damaged"};
     } else {
       found_.command =
-          mount_command(found_.store.home, layer.id, layer.record.committed, layer.record.lowers);
+          mount_command(found_.store.home, layer.id, layer.record.committed, layer.record.lowers());
     }
   }
 

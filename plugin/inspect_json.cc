@@ -112,7 +112,7 @@ void print_layer_json(const Inspection& found, std::ostream& out) {
   for (auto at = layer.parent; at; at = store.layers[*at].parent) below.push_back(*at);
   json["below"] = ids_of(store, below);
   json["paths"] = {{"diff", path(layout::kDiff)},
-                   {"work", layer.record.lowers.empty() ? Json() : Json(path(layout::kWork))},
+                   {"work", layer.record.lower.empty() ? Json() : Json(path(layout::kWork))},
                    {"merged", path(layout::kMerged)}};
   json["disk"] = {{"own", usage_json(found.own)}, {"shared", usage_json(found.below)}};
   json["quota"] = quota_json(found.quota);

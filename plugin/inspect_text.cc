@@ -289,7 +289,7 @@ void print_layer(const Inspection& found, std::ostream& out, const TextOptions& 
     facts.add("used by", joined(names_for(found, layer), ", "));
   }
   facts.add("content", path(layout::kDiff));
-  facts.add("work", layer.record.lowers.empty() ? "" : path(layout::kWork));
+  facts.add("work", layer.record.lower.empty() ? "" : path(layout::kWork));
   facts.add("mount point", path(layout::kMerged));
   facts.add("link", layer.record.link);
   std::vector<std::string> below, above, mounts;

@@ -291,8 +291,9 @@ class Planner {
     Sentences found(plan_.obstacles);
     for (const SurveyedLayer& layer : survey_.layers) {
       const std::string& id = layer.id.str();
-      if (layer.record.lowers.size() > kMaxLowers) {
-        found.add("layer " + quoted(id) + " lies on " + std::to_string(layer.record.lowers.size()) +
+      const size_t lowers = layer.record.lowers().size();
+      if (lowers > kMaxLowers) {
+        found.add("layer " + quoted(id) + " lies on " + std::to_string(lowers) +
                   " others, and the engine's own driver mounts no more than " +
                   std::to_string(kMaxLowers));
       }

@@ -43,7 +43,7 @@ struct ViewSandbox : StoreSandbox {
   void mount_by_hand(const std::string& id) const {
     const LayerView seen = layer(id);
     const MountCommand command =
-        mount_command(config.home, seen.id, seen.record.committed, seen.record.lowers);
+        mount_command(config.home, seen.id, seen.record.committed, seen.record.lowers());
     CAPTURE(command.line);
     // NOLINTNEXTLINE(cert-env33-c): it is made for a shell
     REQUIRE(std::system(command.line.c_str()) == 0);

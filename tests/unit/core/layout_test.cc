@@ -85,6 +85,31 @@ TEST_SUITE("layout") {
     CHECK(layout::parse_lower(text) == links);
   }
 
+  TEST_CASE("of a torn lower file the links at its front are known") {
+    const std::string whole = layout::format_lower({kA, kB});
+    const std::string first = layout::format_lower({kA});
+    CHECK(layout::is_whole_lower(whole));
+    CHECK(layout::front_of_lower(whole) == whole);
+    CHECK(layout::first_of_lower(whole) == kA);
+    for (size_t length = 0; length < whole.size(); ++length) {
+      CAPTURE(length);
+      const std::string zeros(whole.size() - length, '\0');
+      for (const std::string& torn : {whole.substr(0, length), whole.substr(0, length) + zeros}) {
+        CHECK(layout::front_of_lower(torn) == (length < first.size() ? "" : first));
+        CHECK(layout::is_whole_lower(torn) == (torn == first));
+      }
+    }
+    CHECK(layout::front_of_lower(first + ":" + kB) == first);
+    CHECK(layout::front_of_lower(first + "\n").empty());
+    CHECK(layout::first_of_lower("").empty());
+  }
+
+  TEST_CASE("who lies on a layer names it, and then what it names") {
+    CHECK(layout::lower_on(kA, "") == layout::format_lower({kA}));
+    CHECK(layout::lower_on(kB, layout::format_lower({kA, kB})) ==
+          layout::format_lower({kB, kA, kB}));
+  }
+
   TEST_CASE("a size is written and read back, or not read at all") {
     for (const int64_t size : {int64_t{0}, int64_t{4711}, std::numeric_limits<int64_t>::max()}) {
       const std::string text = layout::format_size(size);
