@@ -23,7 +23,7 @@ namespace {
 // Handed over together, so that handing over does not show. Three batches hold open files and
 // buffers: one is being collected, one waits, one is being worked on.
 constexpr size_t kMaxFiles = 32;
-constexpr size_t kMaxBuffers = 2;
+constexpr size_t kMaxBuffers = 3;
 
 using Buffer = std::shared_ptr<const std::byte[]>;
 

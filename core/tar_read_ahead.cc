@@ -21,7 +21,11 @@ constexpr size_t kPieceSize = 128 * 1024;
 
 // All that a stream holds in memory: one is being filled, some wait, one is being used, and its
 // user may have kept some.
-constexpr size_t kPieces = 5;
+constexpr size_t kPieces = 8;
+
+// Of which as many must be free before a reader that found none goes on: threads that wake each
+// other for every piece do little else. The user keeps few enough for that.
+constexpr size_t kEnoughFree = 3;
 
 struct Member {
   TarEntry entry;
@@ -84,7 +88,7 @@ struct TarReadAhead::Impl {
   ByteSource& source;
 
   std::mutex mutex;
-  std::condition_variable changed;
+  std::condition_variable arrived, freed;
   Pieces waiting;  // in the order of the stream
   Pieces used;
   bool abandoned = false;
@@ -110,7 +114,7 @@ TarReadAhead::Impl::~Impl() {
     const std::lock_guard lock(mutex);
     abandoned = true;
   }
-  changed.notify_all();
+  freed.notify_all();
   thread.join();
   current.reset();
 }
@@ -158,12 +162,14 @@ bool TarReadAhead::Impl::add(TarReader::Data data) {
 bool TarReadAhead::Impl::hand_over() {
   {
     std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return abandoned || !used.empty(); });
+    if (used.empty()) {
+      freed.wait(lock, [&] { return abandoned || used.size() >= kEnoughFree; });
+    }
     if (abandoned) return false;
     waiting.push_back(std::exchange(filling, std::move(used.back())));
     used.pop_back();
   }
-  changed.notify_all();
+  arrived.notify_one();
   filling->items.clear();  // here, as TarReader wants it
   filling->weight = 0;
   return true;
@@ -174,6 +180,7 @@ bool TarReadAhead::Impl::has_item() {
   while (!current || at == current->items.size()) {
     if (current && current->error) std::rethrow_exception(current->error);
     if (current && current->is_last) return false;
+    current.reset();
     current = {wait_for_piece().release(),
                [this](Piece* piece) { take_back(std::unique_ptr<Piece>(piece)); }};
     at = 0;
@@ -183,18 +190,20 @@ bool TarReadAhead::Impl::has_item() {
 
 std::unique_ptr<Piece> TarReadAhead::Impl::wait_for_piece() {
   std::unique_lock lock(mutex);
-  changed.wait(lock, [&] { return !waiting.empty(); });
+  arrived.wait(lock, [&] { return !waiting.empty(); });
   std::unique_ptr<Piece> piece = std::move(waiting.front());
   waiting.erase(waiting.begin());
   return piece;
 }
 
 void TarReadAhead::Impl::take_back(std::unique_ptr<Piece> piece) {
+  bool is_enough = false;
   {
     const std::lock_guard lock(mutex);
     used.push_back(std::move(piece));
+    is_enough = used.size() >= kEnoughFree;
   }
-  changed.notify_all();
+  if (is_enough) freed.notify_one();
 }
 
 TarReadAhead::TarReadAhead(ByteSource& source) : impl_(std::make_unique<Impl>(source)) {}

@@ -31,8 +31,8 @@ class TarReadAhead {
   std::optional<TarEntry> next();
 
   /// As TarReader::read_data(). `buffer` is never null, and any thread may let it go while this
-  /// lives. There are five pieces of the stream in memory, of 128 KiB or more: whoever keeps data
-  /// of three and asks for more may wait for ever.
+  /// lives. There are eight pieces of the stream in memory, of 128 KiB or more: whoever keeps data
+  /// of five and asks for more may wait for ever.
   std::optional<TarReader::Data> read_data();
 
   /// Of the current member's data, all of which read_data() has given.

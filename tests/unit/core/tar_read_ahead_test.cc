@@ -142,7 +142,7 @@ TEST_SUITE("tar read ahead") {
     };
     while (reader.next()) {
       while (auto run = reader.read_data()) kept.push_back(*std::move(run));
-      if (kept.size() >= 150) let_go();  // of more than two pieces
+      if (kept.size() >= 190) let_go();  // of three or four pieces
     }
     let_go();
     CHECK((seen == wanted));
