@@ -95,22 +95,26 @@ class Extractor {
     const whiteout::Marker marker = whiteout::parse_marker(place.name);
     if (marker.kind == whiteout::MarkerKind::AufsOwn) return;
     if (is_below_marker(place)) bad("a whiteout is no directory");
-    const int parent = directory_.enter(place.parent);
-    directory_.check_name(entry.type == TarType::Directory ? place.name + "/" : place.name);
     switch (marker.kind) {
       case whiteout::MarkerKind::Malformed: bad("a whiteout without a name");
-      case whiteout::MarkerKind::Opaque: return make_opaque(parent);
+      case whiteout::MarkerKind::Opaque: return make_opaque(enter(place, entry));
       case whiteout::MarkerKind::Deleted:
-        return make_whiteout(parent, std::string(marker.name), entry);
-      default: return make_object(parent, place.name, entry);
+        return make_whiteout(enter(place, entry), std::string(marker.name), entry);
+      default: return make_object(place, entry);
     }
+  }
+
+  int enter(const TarPlace& place, const TarEntry& entry) {
+    const int parent = directory_.enter(place.parent);
+    directory_.check_name(entry.type == TarType::Directory ? place.name + "/" : place.name);
+    return parent;
   }
 
   // Its files stay until the end of the tar, for hard links to take hold of; the rest means
   // nothing.
   void keep_aufs_link(const TarPlace& place, const TarEntry& entry) {
     if (place.parent != kAufsLinks || entry.type != TarType::Regular) return;
-    make_file(directory_.enter(place.parent), place.name, entry);
+    make_file(place, entry);
     has_aufs_links_ = true;
   }
 
@@ -191,23 +195,27 @@ class Extractor {
                                host(maps_.gids, entry.gid, maps_.root_gid())});
   }
 
-  void make_object(int parent, const std::string& name, const TarEntry& entry) {
+  void make_object(const TarPlace& place, const TarEntry& entry) {
+    const auto parent = [&] { return enter(place, entry); };
+    const std::string& name = place.name;
     switch (entry.type) {
-      case TarType::Regular: return make_file(parent, name, entry);
-      case TarType::Directory: return make_directory(parent, name, entry);
-      case TarType::HardLink: return make_hard_link(parent, name, entry);
-      case TarType::Symlink: return make_symlink(parent, name, entry);
-      case TarType::CharDevice: return make_node(parent, name, entry, S_IFCHR);
-      case TarType::BlockDevice: return make_node(parent, name, entry, S_IFBLK);
-      case TarType::Fifo: return make_node(parent, name, entry, S_IFIFO);
+      case TarType::Regular: return make_file(place, entry);
+      case TarType::Directory: return make_directory(parent(), name, entry);
+      case TarType::HardLink: return make_hard_link(parent(), name, entry);
+      case TarType::Symlink: return make_symlink(parent(), name, entry);
+      case TarType::CharDevice: return make_node(parent(), name, entry, S_IFCHR);
+      case TarType::BlockDevice: return make_node(parent(), name, entry, S_IFBLK);
+      case TarType::Fifo: return make_node(parent(), name, entry, S_IFIFO);
     }
   }
 
-  void make_file(int parent, const std::string& name, const TarEntry& entry) {
+  void make_file(const TarPlace& place, const TarEntry& entry) {
+    const auto [parent, path] = directory_.enter_for_file(place.parent, place.name);
+    directory_.check_name(place.name);
     UniqueFd fd;
-    make(parent, name, [&] {
+    make(parent, path, [&, parent = parent, &path = path] {
       fd = UniqueFd(sys::retry_eintr([&] {
-        return ::openat(parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+        return ::openat(parent, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                         first_mode(entry));
       }));
       return static_cast<bool>(fd);
@@ -219,7 +227,7 @@ class Extractor {
                   .mtime = to_timespec(entry.mtime)});
     while (auto data = tar_.read_data()) files_.add(*std::move(data));
     add_size(entry.size);
-    record(FileKind::Regular, name, entry, entry.size, tar_.digest());
+    record(FileKind::Regular, place.name, entry, entry.size, tar_.digest());
   }
 
   // Holes take no room, so two headers are enough to claim more than the answer can say.

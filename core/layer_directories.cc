@@ -144,6 +144,13 @@ int LayerDirectories::enter(const std::string& path) {
   return open_.front().fd.get();
 }
 
+LayerDirectories::Place LayerDirectories::enter_for_file(const std::string& path,
+                                                         const std::string& name) {
+  if (stale_ || !added_ || added_->as.path != path) return {enter(path), name};
+  added_->is_entered = true;
+  return {open_.front().fd.get(), path_below(added_->name, name)};
+}
+
 void LayerDirectories::go_to(OpenList::iterator next, const std::string& path) {
   open_.splice(open_.begin(), open_, next);
   path_ = path;
@@ -209,7 +216,7 @@ void LayerDirectories::add(const std::string& name, const Given& given) {
 }
 
 void LayerDirectories::check_name(std::string_view name) const {
-  check_length(length_below(open_.front().path, name));
+  check_length(length_below(current().path, name));
 }
 
 void LayerDirectories::leave() {
@@ -218,7 +225,7 @@ void LayerDirectories::leave() {
 }
 
 std::string LayerDirectories::path_of(const std::string& name) const {
-  return path_below(open_.front().path, name);
+  return path_below(current().path, name);
 }
 
 std::optional<LayerDirectories::Found> LayerDirectories::find(const std::string& path) {

@@ -39,6 +39,15 @@ class LayerDirectories {
   /// or must be made where check_name would refuse it.
   int enter(const std::string& path);
 
+  /// Where a new file is made, relative to an open directory.
+  struct Place {
+    int dirfd;
+    std::string path;
+  };
+  /// The same, for a file `name` to be made there: one that was just made, and in which there is
+  /// nothing, need not be opened to make files in it. The path goes through nothing else.
+  Place enter_for_file(const std::string& path, const std::string& name);
+
   /// Throws Error(BadArchive) when `name` in the current directory is more than a tar could name.
   /// The tar that is being read may well have a shorter name for it, through a symlink.
   void check_name(std::string_view name) const;
@@ -62,15 +71,15 @@ class LayerDirectories {
   void expect_changes() { stale_ = true; }
 
   /// True when what is made in the current directory gets ACLs from it.
-  bool has_default_acl() const { return open_.front().has_default_acl; }
+  bool has_default_acl() const { return current().has_default_acl; }
 
   /// True when what is made in the current directory certainly has the group `gid`. It has the
   /// process's or the directory's: the mount may have the option `grpid`.
   bool gives_group(gid_t gid) const {
-    return gid == open_.front().gid && (is_set_gid() || gid == gid_);
+    return gid == current().gid && (is_set_gid() || gid == gid_);
   }
   /// True when what is made in it has its group, and directories are set-gid as well.
-  bool is_set_gid() const { return open_.front().is_set_gid; }
+  bool is_set_gid() const { return current().is_set_gid; }
 
   /// `name` in the current directory, in the layer, without symlinks on the way.
   std::string path_of(const std::string& name) const;
@@ -105,17 +114,19 @@ class LayerDirectories {
   };
   using OpenList = std::list<Open>;
 
-  /// What add() told of, in the current directory. It is opened if the tar goes on in it, as tars
-  /// do; else nothing is in it.
+  /// What add() told of, in the first open directory. It is opened if the tar goes on in it with
+  /// more than files; till then there is nothing else in it.
   struct Added {
     std::string name;
     Open as;  // without a descriptor
+    bool is_entered = false;
   };
 
   /// What to do about a directory that the layer has not: make it, whatever is below; make it only
   /// if there is one below; or go no further.
   enum class Missing { Make, Refuse, Stop };
 
+  const Open& current() const { return added_ && added_->is_entered ? added_->as : open_.front(); }
   void go_to(OpenList::iterator next, const std::string& path);
   OpenList::iterator find_open(const std::string& path);
   OpenList::iterator open(const std::string& path);
@@ -141,8 +152,8 @@ class LayerDirectories {
   std::shared_ptr<const MergedDir> lower_root_;
 
   const gid_t gid_;
-  OpenList open_;     // the current one first, the others by last use
-  std::string path_;  // of the current one, as the tar has it
+  OpenList open_;     // the current one first, or the one around it; the others by last use
+  std::string path_;  // of the first, as the tar has it
   std::optional<Added> added_;
   bool stale_ = false;
   bool has_removed_ = false;

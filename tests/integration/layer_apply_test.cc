@@ -684,6 +684,57 @@ TEST_SUITE("layer_apply") {
     CHECK(content_of(root.get(), wide(38) + "/three").empty());
   }
 
+  TEST_CASE_FIXTURE(ApplySandbox,
+                    "a directory takes files first, then anything, then files again") {
+    const Header others[] = {directory("a/d/other/"),
+                             symlink_to("a/d/other", "/canary"),
+                             hard_link_to("a/d/other", "a/d/f"),
+                             {.name = "a/d/other", .type = '6'},
+                             {.name = "a/d/.wh.other"},
+                             {.name = "a/d/.wh..wh..opq"},
+                             {.name = "a/.wh.beside"},
+                             {.name = "beside"},
+                             directory("a/beside/")};
+    for (const Header& other : others) {
+      CAPTURE(other.name);
+      CAPTURE(other.type);
+      start_over();
+      apply(TarBuilder()
+                .header(directory("a/", 0755, 10))
+                .header(directory("a/d/", 0711, 20))
+                .file("a/d/f", "1")
+                .file("a/d/g", "2")
+                .file("a/d/f", "3")
+                .header(other)
+                .file("a/d/g", "4")
+                .file("a/d/h", "5")
+                .end()
+                .str());
+      CHECK(line("a/d").starts_with("directory 0711 0:0"));
+      CHECK(line("a/d/f") == "file 0644 0:0 '3'");
+      CHECK(line("a/d/g") == "file 0644 0:0 '4'");
+      CHECK(line("a/d/h") == "file 0644 0:0 '5'");
+      CHECK(mtime("a").tv_sec == 10);
+      CHECK(mtime("a/d").tv_sec == 20);
+    }
+  }
+
+  TEST_CASE_FIXTURE(ApplySandbox, "a file in a directory that was just made is below that one") {
+    apply(TarBuilder()
+              .header(directory("a/"))
+              .header(directory("a/a/"))
+              .file("a/a/f", "inner")
+              .file("a/f", "outer")
+              .header(symlink_to("s", "a"))
+              .header(directory("s/"))  // no longer a symlink
+              .file("s/f", "own")
+              .end()
+              .str());
+    CHECK(line("a/a/f") == "file 0644 0:0 'inner'");
+    CHECK(line("a/f") == "file 0644 0:0 'outer'");
+    CHECK(line("s/f") == "file 0644 0:0 'own'");
+  }
+
   TEST_CASE_FIXTURE(ApplySandbox, "a directory replaced while open is another one") {
     apply(TarBuilder()
               .header(directory("d/", 0755, 10))
