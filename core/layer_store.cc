@@ -274,6 +274,7 @@ bool OverlayLayerStore::idle() {
 
 void OverlayLayerStore::create(const LayerId& id, const LayerId* parent_id,
                                const CreateOptions& options) {
+  trash_->make_way();
   const QuotaLimits limits = parse_create_options(options, options_);
   if (limits.any()) quotas_->require();
   // "exists already" is an answer, too: it must survive.
@@ -349,6 +350,7 @@ void OverlayLayerStore::publish(const LayerId& id, const std::string& staged) {
 }
 
 void OverlayLayerStore::remove(const LayerId& id) {
+  trash_->make_way();
   const LayerPtr layer = table_.find(id);
   if (!layer) return;
   UniqueFd marked;
@@ -433,6 +435,7 @@ void OverlayLayerStore::unlink_name(const Layer& layer) noexcept {
 // go
 
 std::filesystem::path OverlayLayerStore::get(const LayerId& id, const std::string& mount_label) {
+  trash_->make_way();
   const LayerPtr layer = require(id);
   const Lock lock(layer->mutex);
   check_usable(*layer);
@@ -450,6 +453,7 @@ void OverlayLayerStore::drop_digests(Layer& layer) const {
 }
 
 void OverlayLayerStore::put(const LayerId& id) {
+  trash_->make_way();
   const LayerPtr layer = table_.find(id);
   if (!layer) return;
   const Lock lock(layer->mutex);
