@@ -16,6 +16,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <mutex>
+#include <set>
 #include <new>
 #include <random>
 #include <thread>
@@ -1553,6 +1554,33 @@ TEST_SUITE("layer_store") {
     stream.reset();
     CHECK(sink.text() == diff("top"));
     remove_everything();
+  }
+
+  TEST_CASE_FIXTURE(LayerStoreSandbox, "what is removed while it is being opened is not there") {
+    create("base");
+    create("other");
+    const std::string gone = "not-found changes of layer 'top': there is no layer 'top'";
+    std::mutex mutex;
+    std::set<std::string> errors;
+    for (int round = 0; round < 400; ++round) {
+      create("top", "base");
+      std::vector<std::jthread> readers;
+      for (int i = 0; i < 4; ++i) {
+        readers.emplace_back([&] {
+          std::string error;
+          while (error != gone) {
+            error = error_of([&] { changes("top", "other"); });
+            const std::lock_guard lock(mutex);
+            errors.insert(error);
+          }
+        });
+      }
+      remove("top");
+    }
+    CHECK(errors.erase(gone) == 1);
+    errors.erase(
+        "invalid-argument changes of layer 'top': layer 'other' is not an ancestor of layer 'top'");
+    for (const std::string& other : errors) FAIL_CHECK(other);
   }
 
   TEST_CASE_FIXTURE(LayerStoreSandbox, "a diff fails when its layer is removed meanwhile") {
