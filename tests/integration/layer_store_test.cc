@@ -16,9 +16,9 @@
 #include <condition_variable>
 #include <csignal>
 #include <mutex>
-#include <set>
 #include <new>
 #include <random>
+#include <set>
 #include <thread>
 
 #include <doctest/doctest.h>
