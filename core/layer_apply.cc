@@ -210,13 +210,13 @@ class Extractor {
   }
 
   void make_file(const TarPlace& place, const TarEntry& entry) {
-    const auto [parent, path] = directory_.enter_for_file(place.parent, place.name);
+    const auto at = directory_.enter_for_file(place.parent, place.name);
     directory_.check_name(place.name);
     UniqueFd fd;
-    make(parent, path, [&, parent = parent, &path = path] {
+    make(at.dirfd, at.path, [&] {
       fd = UniqueFd(sys::retry_eintr([&] {
-        return ::openat(parent, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                        first_mode(entry));
+        return ::openat(at.dirfd, at.path.c_str(),
+                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, first_mode(entry));
       }));
       return static_cast<bool>(fd);
     });

@@ -44,8 +44,8 @@ class LayerDirectories {
     int dirfd;
     std::string path;
   };
-  /// The same, for a file `name` to be made there: one that was just made, and in which there is
-  /// nothing, need not be opened to make files in it. The path goes through nothing else.
+  /// The same, for a file `name` to be made there: a directory that was just made, with nothing but
+  /// files in it so far, is not opened for that. The path goes through no other.
   Place enter_for_file(const std::string& path, const std::string& name);
 
   /// Throws Error(BadArchive) when `name` in the current directory is more than a tar could name.

@@ -97,7 +97,7 @@ class OverlayLayerStore final : public LayerStore {
   UniqueFd open_content(const Layer& layer) const;
   MergedDir open_stack(const Layer& nearest) const;
   DiffSource open_source(Layer& layer, const LayerId* parent) const;
-  DiffSource open_unlocked(const Layer& layer, const LayerId* parent) const;
+  DiffSource open_unchecked(const Layer& layer, const LayerId* parent) const;
   static void check_not_removed(const Layer& layer);
   int64_t size_on_parent(Layer& layer, const LayerId* parent) const;
   int64_t record_size(Layer& layer, int64_t size) const;
@@ -571,14 +571,14 @@ DiffSource OverlayLayerStore::open_source(Layer& layer, const LayerId* parent) c
   };
   check();
   try {
-    return open_unlocked(layer, parent);
+    return open_unchecked(layer, parent);
   } catch (const SysError&) {
     check();  // removed meanwhile, it is not there
     throw;
   }
 }
 
-DiffSource OverlayLayerStore::open_unlocked(const Layer& layer, const LayerId* parent) const {
+DiffSource OverlayLayerStore::open_unchecked(const Layer& layer, const LayerId* parent) const {
   if (!parent) {
     return {.upper = open_stack(layer), .parent = std::nullopt, .direct = layer.parent == nullptr};
   }

@@ -4,10 +4,8 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <chrono>
 #include <new>
 #include <optional>
-#include <thread>
 
 #include <doctest/doctest.h>
 
@@ -143,15 +141,6 @@ void StoreSandbox::remove_everything() {
   CHECK(store->status().layers == 0);
   CHECK(store->idle());
   CHECK(trash_empties());
-}
-
-bool eventually(const std::function<bool()>& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
 }
 
 std::string error_of(const std::function<void()>& work) {

@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/layer_store.h"
 #include "core/overlay_support.h"
+#include "tests/support/eventually.h"
 #include "tests/support/root_sandbox.h"
 
 namespace overlayd::test {
@@ -77,9 +78,6 @@ class StoreSandbox : public RootSandbox {
   Notes notes;
   std::unique_ptr<LayerStore> store;
 };
-
-/// True as soon as `condition` is; false when it is not within ten seconds.
-bool eventually(const std::function<bool()>& condition);
 
 /// The kind of Error that `work` throws, as a word, with its message behind a blank; "" when it
 /// throws none.

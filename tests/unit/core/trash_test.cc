@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/trash.h"
 
-#include <chrono>
+#include <string>
 #include <thread>
 
 #include <doctest/doctest.h>
 
 #include "core/sys.h"
+#include "tests/support/eventually.h"
 #include "tests/support/temp_dir.h"
 
 namespace overlayd::test {
 namespace {
-
-using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 
 struct TrashSandbox {
   TrashSandbox() { REQUIRE(sys::mkdirat(dir.fd(), "trash", 0700)); }
@@ -23,17 +21,6 @@ struct TrashSandbox {
   void make_layer() const {
     REQUIRE(sys::mkdirat(dir.fd(), "layer", 0700));
     for (int i = 0; i < 500; ++i) dir.write("layer/" + std::to_string(i), "x");
-  }
-
-  /// False when it has not come true in half a minute.
-  template <typename Condition>
-  static bool becomes_true(Condition condition) {
-    const auto end = steady_clock::now() + std::chrono::seconds(30);
-    while (!condition()) {
-      if (steady_clock::now() > end) return false;
-      std::this_thread::sleep_for(milliseconds(1));
-    }
-    return true;
   }
 
   TempDir dir;
@@ -59,7 +46,7 @@ TEST_SUITE("trash") {
     CHECK(trash.take(dir.fd(), "layer"));
     CHECK(!sys::try_fstatat(dir.fd(), "layer"));
     CHECK(!trash.take(dir.fd(), "layer"));
-    CHECK(becomes_true([&] { return trash.waiting() == 0; }));
+    CHECK(eventually([&] { return trash.waiting() == 0; }));
   }
 
   TEST_CASE_FIXTURE(TrashSandbox, "space comes back though calls never end") {
@@ -67,7 +54,7 @@ TEST_SUITE("trash") {
     Trash trash(directory(), observer);
     const Calls calls(trash);
     CHECK(trash.take(dir.fd(), "layer"));
-    CHECK(becomes_true([&] { return trash.waiting() == 0; }));
+    CHECK(eventually([&] { return trash.waiting() == 0; }));
   }
 
   TEST_CASE_FIXTURE(TrashSandbox, "a stop while it waits leaves the rest to the next start") {
@@ -79,7 +66,7 @@ TEST_SUITE("trash") {
     }
     CHECK(!sys::try_fstatat(dir.fd(), "layer"));
     const Trash next(directory(), observer);
-    CHECK(becomes_true([&] { return next.waiting() == 0; }));
+    CHECK(eventually([&] { return next.waiting() == 0; }));
   }
 }
 
