@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/closing_fds.h"
 #include "core/error.h"
 #include "core/sys.h"
 #include "core/thread_behind.h"
@@ -84,6 +85,7 @@ struct FileFiller::Impl {
   WriteBack* write_back;
   std::optional<NewFile> file;  // the thread's, being filled
   uint64_t end = 0;             // of its data so far
+  ClosingFds filled;            // the thread's
   Batch filling;                // the user's
   ThreadBehind thread;
 };
@@ -123,6 +125,8 @@ void FileFiller::Impl::complete() {
   });
   if (data_end > 0 && write_back != nullptr) {
     write_back->take(std::move(done.fd), std::move(done.member.name));
+  } else {
+    filled.add(std::move(done.fd));
   }
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/capability.h"
+#include "core/closing_fds.h"
 #include "core/directory_walk.h"
 #include "core/error.h"
 #include "core/layer_xattrs.h"
@@ -236,6 +237,7 @@ class TarExport {
     begin(out);
     if (out.size >= kLargeFile) return tar_.file({std::move(fd), out.size, path});
     copy_data(fd.get());
+    sent_.add(std::move(fd));
   }
 
   // A file that grows meanwhile gives the bytes it had when its header was written; one that
@@ -253,6 +255,7 @@ class TarExport {
   const WriteBehind& out_;
   TarWriter tar_;
   std::map<Inode, std::string> links_;
+  ClosingFds sent_;
   size_t sockets_ = 0;
   uint64_t entries_ = 0;
 };

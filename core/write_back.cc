@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/closing_fds.h"
 #include "core/commit.h"
 #include "core/error.h"
 #include "core/thread_behind.h"
@@ -36,6 +37,7 @@ struct WriteBack::Impl {
   void finish_oldest();
 
   std::deque<File> under_way;  // the thread's, oldest first
+  ClosingFds written;          // the thread's
   Files filling;               // the user's
   ThreadBehind thread;
 };
@@ -64,10 +66,11 @@ void WriteBack::Impl::write(Files files) {
 }
 
 void WriteBack::Impl::finish_oldest() {
-  const File file = std::move(under_way.front());
+  File file = std::move(under_way.front());
   under_way.pop_front();
   with_context([&] { return "file " + quoted(file.path); },
                [&] { Commit::finish_writing(file.fd.get()); });
+  written.add(std::move(file.fd));
 }
 
 WriteBack::WriteBack() : impl_(std::make_unique<Impl>()) {}
