@@ -23,8 +23,11 @@ namespace {
 
 // Handed over together, so that handing over does not show. Three batches hold open files and
 // buffers: one is being collected, one waits, one is being worked on.
-constexpr size_t kMaxFiles = 32;
-constexpr size_t kMaxBuffers = 3;
+struct Limits {
+  size_t files, buffers;
+};
+constexpr Limits kMost = {64, 16};
+constexpr Limits kWorthIt = {32, 3};  // when there is nothing else to do
 
 using Buffer = std::shared_ptr<const std::byte[]>;
 
@@ -44,7 +47,9 @@ struct Batch {
     last_buffer = data.buffer;
     steps.emplace_back(std::move(data));
   }
-  bool is_full() const { return files >= kMaxFiles || buffers >= kMaxBuffers; }
+  bool reaches(const Limits& limits) const {
+    return files >= limits.files || buffers >= limits.buffers;
+  }
 };
 
 void write_at(int fd, std::span<const std::byte> bytes, uint64_t offset) {
@@ -75,7 +80,7 @@ void set_times(int fd, const timespec& mtime) {
 struct FileFiller::Impl {
   explicit Impl(WriteBack* the_write_back) : write_back(the_write_back) {}
 
-  void hand_over_if_full();
+  void hand_over_at(const Limits& limits);
 
   // The thread's; or the user's, when there is none.
   void work_on(Batch batch);
@@ -90,8 +95,8 @@ struct FileFiller::Impl {
   ThreadBehind thread;
 };
 
-void FileFiller::Impl::hand_over_if_full() {
-  if (!filling.is_full()) return;
+void FileFiller::Impl::hand_over_at(const Limits& limits) {
+  if (!filling.reaches(limits)) return;
   thread.leave([this, batch = std::make_shared<Batch>(std::exchange(filling, {}))] {
     work_on(std::move(*batch));
   });
@@ -135,13 +140,15 @@ FileFiller::~FileFiller() = default;
 
 void FileFiller::begin(NewFile file) {
   impl_->filling.add(std::move(file));
-  impl_->hand_over_if_full();
+  impl_->hand_over_at(kMost);
 }
 
 void FileFiller::add(TarReader::Data data) {
   impl_->filling.add(std::move(data));
-  impl_->hand_over_if_full();
+  impl_->hand_over_at(kMost);
 }
+
+void FileFiller::hand_over() { impl_->hand_over_at(kWorthIt); }
 
 bool FileFiller::has_failed() const { return impl_->thread.has_failed(); }
 

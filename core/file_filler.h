@@ -38,8 +38,12 @@ class FileFiller {
 
   /// The file that the next data is for.
   void begin(NewFile file);
-  /// `data.buffer` keeps it, is let go by any thread, and is never more than a few different ones.
+  /// `data.buffer` keeps it, and is let go by any thread. Up to 48 different ones are kept.
   void add(TarReader::Data data);
+
+  /// To be called before a wait for more, so that nothing is kept meanwhile but a little: the data
+  /// of two buffers.
+  void hand_over();
 
   /// True when a file could not be filled. What comes behind it is passed over; finish() throws.
   bool has_failed() const;

@@ -25,7 +25,6 @@
 #include "core/sys.h"
 #include "core/tar_blame.h"
 #include "core/tar_place.h"
-#include "core/tar_read_ahead.h"
 #include "core/whiteout.h"
 #include "core/write_back.h"
 #include "core/xattr.h"
@@ -46,15 +45,15 @@ void set_times(int dirfd, const std::string& name, const timespec& mtime) {
 
 class Extractor {
  public:
-  Extractor(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower, Commit commit,
-            UniqueFd digests)
+  Extractor(int root, const IdMaps& maps, ByteSource& source, ApplyOptions options)
       : root_(root),
         maps_(maps),
-        commit_(commit),
-        tar_(source),
-        directory_(root, maps, std::move(open_lower)),
-        files_(commit.needs_data() ? &write_back_ : nullptr) {
-    if (digests) digests_.emplace(std::move(digests));
+        commit_(options.commit),
+        tar_(
+            source, [this] { files_.hand_over(); }, options.reserve),
+        directory_(root, maps, std::move(options.open_lower)),
+        files_(commit_.needs_data() ? &write_back_ : nullptr) {
+    if (options.digests) digests_.emplace(std::move(options.digests));
   }
 
   Applied run() {
@@ -460,9 +459,8 @@ class Extractor {
 
 }  // namespace
 
-Applied apply_layer_tar(int root, const IdMaps& maps, ByteSource& source, OpenLower open_lower,
-                        Commit commit, UniqueFd digests) {
-  return Extractor(root, maps, source, std::move(open_lower), commit, std::move(digests)).run();
+Applied apply_layer_tar(int root, const IdMaps& maps, ByteSource& source, ApplyOptions options) {
+  return Extractor(root, maps, source, std::move(options)).run();
 }
 
 }  // namespace overlayd

@@ -36,6 +36,10 @@ namespace {
 /// How long remove() waits for an ApplyDiff on the layer to notice that its sender is gone.
 constexpr std::chrono::seconds kFillingPatience{10};
 
+// What the layers that are being filled may hold in memory together beyond the least each needs:
+// 6 MiB. With it a layer alone is filled in nine tenths of the time.
+constexpr size_t kReadAheadPieces = 48;
+
 /// For certain.
 bool is_absent(int dirfd, const std::string& path) {
   return ::faccessat(dirfd, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
@@ -123,6 +127,7 @@ class OverlayLayerStore final : public LayerStore {
   OverlaySupport overlay_;
   LayerTable table_;
   std::optional<LayerMounts> mounts_;
+  ReadAheadReserve read_ahead_{kReadAheadPieces};
   mutable std::atomic<size_t> streams_ = 0;
   std::optional<Trash> trash_;
 };
@@ -676,17 +681,15 @@ int64_t OverlayLayerStore::apply_diff(const LayerId& id, const LayerId* parent,
 Applied OverlayLayerStore::fill(const Layer& layer, ByteSource& source, bool record) {
   const UniqueFd root = sys::openat(home_.get(), layout::in_layer(layer.id, layout::kPartial),
                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  OpenLower open_lower;
-  if (layer.parent) open_lower = [&] { return open_stack(*layer.parent); };
-  UniqueFd digests;
+  ApplyOptions options = {.commit = commit_, .reserve = &read_ahead_};
+  if (layer.parent) options.open_lower = [&] { return open_stack(*layer.parent); };
   if (record) {
-    digests = sys::openat(home_.get(), layout::in_layer(layer.id, layout::kDigests),
-                          O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+    options.digests = sys::openat(home_.get(), layout::in_layer(layer.id, layout::kDigests),
+                                  O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
   }
   Applied applied;
   run_confined(root.get(), home_.get(), [&] {
-    applied = apply_layer_tar(root.get(), config_.id_maps, source, open_lower, commit_,
-                              std::move(digests));
+    applied = apply_layer_tar(root.get(), config_.id_maps, source, std::move(options));
   });
   return applied;
 }

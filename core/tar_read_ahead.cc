@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -19,9 +20,9 @@ namespace {
 // Of the stream, in a piece. Large enough that handing over does not show.
 constexpr size_t kPieceSize = 128 * 1024;
 
-// All that a stream holds in memory: one is being filled, some wait, one is being used, and its
-// user may have kept some.
-constexpr size_t kPieces = 8;
+// What a stream may hold in memory in any case: one is being filled, some wait, one is being used,
+// and its user may have kept some.
+constexpr size_t kOwnPieces = 8;
 
 // Of which as many must be free before a reader that found none goes on: threads that wake each
 // other for every piece do little else. The user keeps few enough for that.
@@ -65,10 +66,11 @@ void keep(TarReader::Data& data) {
 
 }  // namespace
 
-using Pieces = std::vector<std::unique_ptr<Piece>>;  // never more than kPieces
+using Pieces = std::vector<std::unique_ptr<Piece>>;
 
 struct TarReadAhead::Impl {
-  explicit Impl(ByteSource& the_source);
+  Impl(ByteSource& the_source, std::function<void()> the_before_waiting,
+       ReadAheadReserve* the_reserve);
   ~Impl();
 
   // The reading thread.
@@ -76,10 +78,14 @@ struct TarReadAhead::Impl {
   void read_members();
   bool add(TarEntry entry, uint64_t offset);
   bool add(TarReader::Data data);
+  bool hand_over_full();
   bool hand_over();
+  bool has_free_piece() const;
+  void add_piece();
 
   // The user's.
   bool has_item();
+  bool has_piece() const;
   std::unique_ptr<Piece> wait_for_piece();
 
   // Any thread.
@@ -87,25 +93,32 @@ struct TarReadAhead::Impl {
 
   ByteSource& source;
 
-  std::mutex mutex;
+  mutable std::mutex mutex;
   std::condition_variable arrived, freed;
   Pieces waiting;  // in the order of the stream
   Pieces used;
   bool abandoned = false;
 
-  std::unique_ptr<Piece> filling;  // the reading thread's
-  std::shared_ptr<Piece> current;  // the user's
-  size_t at = 0;                   // the next item in it
+  std::unique_ptr<Piece> filling;        // the reading thread's
+  ReadAheadReserve* reserve;             // the reading thread's
+  size_t taken = 0;                      // of it
+  std::function<void()> before_waiting;  // the user's
+  std::shared_ptr<Piece> current;        // the user's
+  size_t at = 0;                         // the next item in it
   uint64_t header_offset = 0;
 
   std::thread thread;
 };
 
-TarReadAhead::Impl::Impl(ByteSource& the_source)
-    : source(the_source), filling(std::make_unique<Piece>()) {
-  waiting.reserve(kPieces);
-  used.reserve(kPieces);
-  while (used.size() < kPieces - 1) used.push_back(std::make_unique<Piece>());
+TarReadAhead::Impl::Impl(ByteSource& the_source, std::function<void()> the_before_waiting,
+                         ReadAheadReserve* the_reserve)
+    : source(the_source),
+      filling(std::make_unique<Piece>()),
+      reserve(the_reserve),
+      before_waiting(std::move(the_before_waiting)) {
+  waiting.reserve(kOwnPieces);
+  used.reserve(kOwnPieces);
+  while (used.size() < kOwnPieces - 1) used.push_back(std::make_unique<Piece>());
   thread = sys::starting_thread([this] { return std::thread([this] { read_all(); }); });
 }
 
@@ -117,6 +130,7 @@ TarReadAhead::Impl::~Impl() {
   freed.notify_all();
   thread.join();
   current.reset();
+  if (reserve != nullptr) reserve->give_back(taken);
 }
 
 void TarReadAhead::Impl::read_all() {
@@ -144,18 +158,37 @@ void TarReadAhead::Impl::read_members() {
   tar.drain();
 }
 
-// This and the next two: false when nobody wants more.
+// This and the next three: false when nobody wants more.
 bool TarReadAhead::Impl::add(TarEntry entry, uint64_t offset) {
   filling->weight += weight_of(entry);
   filling->items.emplace_back(Member{std::move(entry), offset});
-  return filling->weight < kPieceSize || hand_over();
+  return filling->weight < kPieceSize || hand_over_full();
 }
 
 bool TarReadAhead::Impl::add(TarReader::Data data) {
   keep(data);
   filling->weight += data.bytes.size();
   filling->items.emplace_back(std::move(data));
-  return filling->weight < kPieceSize || hand_over();
+  return filling->weight < kPieceSize || hand_over_full();
+}
+
+bool TarReadAhead::Impl::hand_over_full() {
+  if (!has_free_piece() && reserve != nullptr && reserve->take()) add_piece();
+  return hand_over();
+}
+
+bool TarReadAhead::Impl::has_free_piece() const {
+  const std::lock_guard lock(mutex);
+  return !used.empty();
+}
+
+void TarReadAhead::Impl::add_piece() {
+  ++taken;
+  auto piece = std::make_unique<Piece>();
+  const std::lock_guard lock(mutex);
+  waiting.reserve(kOwnPieces + taken);
+  used.reserve(kOwnPieces + taken);
+  used.push_back(std::move(piece));
 }
 
 // Allocates nothing: it is how an error gets to the user.
@@ -188,7 +221,13 @@ bool TarReadAhead::Impl::has_item() {
   return true;
 }
 
+bool TarReadAhead::Impl::has_piece() const {
+  const std::lock_guard lock(mutex);
+  return !waiting.empty();
+}
+
 std::unique_ptr<Piece> TarReadAhead::Impl::wait_for_piece() {
+  if (before_waiting && !has_piece()) before_waiting();
   std::unique_lock lock(mutex);
   arrived.wait(lock, [&] { return !waiting.empty(); });
   std::unique_ptr<Piece> piece = std::move(waiting.front());
@@ -206,7 +245,16 @@ void TarReadAhead::Impl::take_back(std::unique_ptr<Piece> piece) {
   if (is_enough) freed.notify_one();
 }
 
-TarReadAhead::TarReadAhead(ByteSource& source) : impl_(std::make_unique<Impl>(source)) {}
+bool ReadAheadReserve::take() noexcept {
+  size_t left = left_;
+  while (left > 0 && !left_.compare_exchange_weak(left, left - 1)) {
+  }
+  return left > 0;
+}
+
+TarReadAhead::TarReadAhead(ByteSource& source, std::function<void()> before_waiting,
+                           ReadAheadReserve* reserve)
+    : impl_(std::make_unique<Impl>(source, std::move(before_waiting), reserve)) {}
 TarReadAhead::~TarReadAhead() = default;
 
 std::optional<TarEntry> TarReadAhead::next() {

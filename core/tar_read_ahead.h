@@ -6,7 +6,10 @@
 // object.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -17,11 +20,27 @@
 
 namespace overlayd {
 
+/// Memory that the streams of a store share: each that is read faster than it is used takes of it
+/// beyond its own. Any thread.
+class ReadAheadReserve {
+ public:
+  /// In pieces of a stream, as TarReadAhead has them.
+  explicit ReadAheadReserve(size_t pieces) : left_(pieces) {}
+  /// False when nothing is left.
+  bool take() noexcept;
+  void give_back(size_t pieces) noexcept { left_ += pieces; }
+
+ private:
+  std::atomic<size_t> left_;
+};
+
 class TarReadAhead {
  public:
   /// Starts to read; the thread has the rights of the one that calls. `source` must outlive this,
-  /// and nobody else may use it meanwhile.
-  explicit TarReadAhead(ByteSource& source);
+  /// and nobody else may use it meanwhile. `before_waiting` is called where next() or read_data()
+  /// must wait for the source. `reserve`, if there is one, must outlive this as well.
+  explicit TarReadAhead(ByteSource& source, std::function<void()> before_waiting = {},
+                        ReadAheadReserve* reserve = nullptr);
   /// Waits for a read of the source that is under way, and leaves the rest unread.
   ~TarReadAhead();
   TarReadAhead(const TarReadAhead&) = delete;
@@ -31,8 +50,8 @@ class TarReadAhead {
   std::optional<TarEntry> next();
 
   /// As TarReader::read_data(). `buffer` is never null, and any thread may let it go while this
-  /// lives. There are eight pieces of the stream in memory, of 128 KiB or more: whoever keeps data
-  /// of five and asks for more may wait for ever.
+  /// lives. A stream has eight pieces in memory of its own, of 128 KiB or more: whoever keeps data
+  /// of five when there is a wait may wait for ever.
   std::optional<TarReader::Data> read_data();
 
   /// Of the current member's data, all of which read_data() has given.

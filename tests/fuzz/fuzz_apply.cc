@@ -65,7 +65,8 @@ std::optional<int64_t> try_apply(int root, std::string_view tar, OpenLower open_
   const UniqueFd record = sys::openat(AT_FDCWD, sys::fd_path(digests.get()), O_RDONLY);
   try {
     const int64_t size =
-        apply_layer_tar(root, IdMaps{}, source, std::move(open_lower), Commit(), std::move(digests))
+        apply_layer_tar(root, IdMaps{}, source,
+                        {.open_lower = std::move(open_lower), .digests = std::move(digests)})
             .size;
     check_record(root, record.get());
     return size;

@@ -390,7 +390,7 @@ TEST_SUITE("hostile tars") {
     check_memory_is_bounded(
         [&] { CHECK(look_at(source).outcome.find("the sender went away") != std::string::npos); });
     CHECK(made == kMembers);
-    CHECK(most_descriptors < descriptors + 110);
+    CHECK(most_descriptors < descriptors + 240);
   }
 
   TEST_CASE_FIXTURE(HostileSandbox, "headers without end are refused at the same memory") {

@@ -68,7 +68,7 @@ struct ApplySandbox : RootSandbox {
     UniqueFd digests = digests_file();
     const UniqueFd record = sys::openat(AT_FDCWD, sys::fd_path(digests.get()), O_RDONLY);
     const int64_t size =
-        apply_layer_tar(root.get(), maps, source, {}, Commit(), std::move(digests)).size;
+        apply_layer_tar(root.get(), maps, source, {.digests = std::move(digests)}).size;
     // Whatever the case is about: what was recorded is what is there.
     for (const auto& [path, what] : compare_content(root.get(), record.get()).differences) {
       FAIL_CHECK("recorded as something else: " << path << " " << what);
@@ -594,7 +594,7 @@ TEST_SUITE("layer_apply") {
     UniqueFd digests = digests_file();
     int64_t size = 0;
     run_confined(root.get(), root.get(), [&] {
-      size = apply_layer_tar(root.get(), {}, source, {}, Commit(), std::move(digests)).size;
+      size = apply_layer_tar(root.get(), {}, source, {.digests = std::move(digests)}).size;
     });
     CHECK(size == kMany * 5 + 1);
   }

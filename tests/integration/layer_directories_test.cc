@@ -62,7 +62,7 @@ struct OnALower : RootSandbox {
       stack.push_back(sys::openat(lower.get(), ".", O_RDONLY | O_DIRECTORY));
       return MergedDir(std::move(stack));
     };
-    return apply_layer_tar(layer.get(), {}, source, open_lower).size;
+    return apply_layer_tar(layer.get(), {}, source, {.open_lower = open_lower}).size;
   }
 
   std::string refusal(const TarBuilder& tar) {

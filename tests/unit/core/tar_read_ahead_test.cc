@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "core/error.h"
+#include "tests/support/eventually.h"
 #include "tests/support/tar_builder.h"
 
 namespace overlayd {
@@ -66,6 +68,7 @@ class BreakingSource final : public ByteSource {
 class EndlessSource final : public ByteSource {
  public:
   size_t read(std::span<std::byte> buffer) override {
+    const std::lock_guard lock(mutex_);
     if (next_.empty()) next_ = TarBuilder().file("again", std::string(4000, 'x')).str();
     const size_t count = std::min(buffer.size(), next_.size());
     std::memcpy(buffer.data(), next_.data(), count);
@@ -73,9 +76,20 @@ class EndlessSource final : public ByteSource {
     return count;
   }
 
+  /// Whoever reads waits until this is let go.
+  std::unique_lock<std::mutex> stop() { return std::unique_lock(mutex_); }
+
  private:
+  std::mutex mutex_;
   std::string next_;
 };
+
+size_t left_in(ReadAheadReserve& reserve) {
+  size_t count = 0;
+  while (reserve.take()) ++count;
+  reserve.give_back(count);
+  return count;
+}
 
 template <typename Work>
 std::string error_of(Work work) {
@@ -190,6 +204,36 @@ TEST_SUITE("tar read ahead") {
     EndlessSource source;
     const TarReadAhead tar(source);
     CHECK(tar.header_offset() == 0);
+  }
+
+  TEST_CASE("readers that are ahead share a reserve, and give back what they took") {
+    ReadAheadReserve reserve(5);
+    {
+      EndlessSource one, other;
+      TarReadAhead first(one, {}, &reserve);
+      CHECK(test::eventually([&] { return left_in(reserve) == 0; }));
+      TarReadAhead second(other, {}, &reserve);
+      for (int i = 0; i < 1000; ++i) {
+        CHECK(first.next()->name == "again");
+        CHECK(second.next()->name == "again");
+      }
+    }
+    CHECK(left_in(reserve) == 5);
+  }
+
+  TEST_CASE("whoever is about to wait is told before") {
+    EndlessSource source;
+    auto stop = source.stop();
+    size_t waits = 0;
+    TarReadAhead tar(source, [&] {
+      ++waits;
+      stop.unlock();
+    });
+    REQUIRE(tar.next());
+    CHECK(waits == 1);
+    stop.lock();
+    while (waits == 1) REQUIRE(tar.next());
+    CHECK(waits == 2);
   }
 }
 
