@@ -29,6 +29,7 @@ class ReadAheadReserve {
   /// False when nothing is left.
   bool take() noexcept;
   void give_back(size_t pieces) noexcept { left_ += pieces; }
+  size_t left() const noexcept { return left_; }
 
  private:
   std::atomic<size_t> left_;

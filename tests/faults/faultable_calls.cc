@@ -63,6 +63,7 @@ constexpr Call kCalls[] = {
     CAN_FAIL(fchownat),
     CAN_FAIL(utimensat),
     CAN_FAIL(fcntl),
+    CAN_FAIL(close_range),
     CAN_FAIL(ioctl),
     CAN_FAIL(quotactl_fd),
     CAN_FAIL(flock),  // only ever asked not to wait

@@ -84,13 +84,6 @@ class EndlessSource final : public ByteSource {
   std::string next_;
 };
 
-size_t left_in(ReadAheadReserve& reserve) {
-  size_t count = 0;
-  while (reserve.take()) ++count;
-  reserve.give_back(count);
-  return count;
-}
-
 template <typename Work>
 std::string error_of(Work work) {
   try {
@@ -211,14 +204,14 @@ TEST_SUITE("tar read ahead") {
     {
       EndlessSource one, other;
       TarReadAhead first(one, {}, &reserve);
-      CHECK(test::eventually([&] { return left_in(reserve) == 0; }));
+      CHECK(test::eventually([&] { return reserve.left() == 0; }));
       TarReadAhead second(other, {}, &reserve);
       for (int i = 0; i < 1000; ++i) {
         CHECK(first.next()->name == "again");
         CHECK(second.next()->name == "again");
       }
     }
-    CHECK(left_in(reserve) == 5);
+    CHECK(reserve.left() == 5);
   }
 
   TEST_CASE("whoever is about to wait is told before") {
