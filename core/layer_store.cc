@@ -37,7 +37,7 @@ namespace {
 constexpr std::chrono::seconds kFillingPatience{10};
 
 // What the layers that are being filled may hold in memory together beyond the least each needs:
-// 6 MiB. With it a layer alone is filled in nine tenths of the time.
+// 6 MiB. With it a layer alone takes up to a tenth less time.
 constexpr size_t kReadAheadPieces = 48;
 
 /// For certain.
