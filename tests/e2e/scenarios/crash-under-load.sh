@@ -26,10 +26,12 @@ for round in 1 2 3 4 5; do
 done
 same "builds come out right when overlayd is killed under them" 5 "$builds_fine"
 
-# A container whose creation failed leaves the lower of its two layers behind: the engine forgets it, and could not
-# remove the image below.
+# A container whose creation failed leaves the lower of its two layers behind, or both if it was the answer that was
+# lost: the engine forgets them, and could not remove the image below.
 docker container prune --force >/dev/null
-for lost in $(layers_on_disk | grep -- '-init$'); do
-  say "# the engine lost $lost"
-  call_overlayd Remove "$lost"
+for lower in $(layers_on_disk | grep -- '-init$'); do
+  for lost in $(layers_on_disk | grep -x "${lower%-init}") "$lower"; do
+    say "# the engine lost $lost"
+    call_overlayd Remove "$lost"
+  done
 done
