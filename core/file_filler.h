@@ -2,8 +2,8 @@
 //
 // FileFiller: gives files of a layer that were just made their data and attributes, while their
 // maker goes on making more. Making a file is half of the kernel's work; this is the other half.
-// Done in a thread of its own, some way behind, unless the files are few. One thread uses an
-// object.
+// Done in a thread of its own, some way behind, unless the files are few: three batches of up to
+// 64, and 32 that are done with, may be open. One thread uses an object.
 #pragma once
 
 #include <ctime>

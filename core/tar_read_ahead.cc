@@ -183,7 +183,7 @@ bool TarReadAhead::Impl::has_free_piece() const {
 }
 
 void TarReadAhead::Impl::add_piece() {
-  ++taken;
+  ++taken;  // first: it is given back whatever fails here
   auto piece = std::make_unique<Piece>();
   const std::lock_guard lock(mutex);
   waiting.reserve(kOwnPieces + taken);

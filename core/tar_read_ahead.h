@@ -29,6 +29,7 @@ class ReadAheadReserve {
   /// False when nothing is left.
   bool take() noexcept;
   void give_back(size_t pieces) noexcept { left_ += pieces; }
+  /// What nobody has taken at this moment.
   size_t left() const noexcept { return left_; }
 
  private:
@@ -39,7 +40,8 @@ class TarReadAhead {
  public:
   /// Starts to read; the thread has the rights of the one that calls. `source` must outlive this,
   /// and nobody else may use it meanwhile. `before_waiting` is called where next() or read_data()
-  /// must wait for the source. `reserve`, if there is one, must outlive this as well.
+  /// must wait for the source: whoever keeps data lets go of it there. `reserve`, if there is one,
+  /// must outlive this as well.
   explicit TarReadAhead(ByteSource& source, std::function<void()> before_waiting = {},
                         ReadAheadReserve* reserve = nullptr);
   /// Waits for a read of the source that is under way, and leaves the rest unread.
@@ -51,8 +53,8 @@ class TarReadAhead {
   std::optional<TarEntry> next();
 
   /// As TarReader::read_data(). `buffer` is never null, and any thread may let it go while this
-  /// lives. A stream has eight pieces in memory of its own, of 128 KiB or more: whoever keeps data
-  /// of five when there is a wait may wait for ever.
+  /// lives. A stream has eight pieces of its own in memory, of 128 KiB or more: whoever still keeps
+  /// data of five after `before_waiting` may wait for ever.
   std::optional<TarReader::Data> read_data();
 
   /// Of the current member's data, all of which read_data() has given.

@@ -40,6 +40,8 @@ void enter_mount_namespace() {
 
 size_t count_open_fds() { return count_entries("/proc/self/fd"); }
 
+bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
+
 size_t count_threads(size_t expected) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);
   for (;;) {

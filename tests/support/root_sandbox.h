@@ -20,6 +20,7 @@ namespace overlayd::test {
 void enter_mount_namespace();
 
 size_t count_open_fds();
+bool is_open(int fd);
 /// Threads that have been joined may linger in /proc for an instant: waits for `expected`, up to a
 /// second, and returns what there is then.
 size_t count_threads(size_t expected);

@@ -17,9 +17,12 @@
 #include <doctest/doctest.h>
 
 #include "core/sys.h"
+#include "tests/support/root_sandbox.h"
 
 namespace overlayd {
 namespace {
+
+using test::is_open;
 
 std::vector<UniqueFd> open_nulls(size_t count) {
   std::vector<UniqueFd> fds;
@@ -27,8 +30,6 @@ std::vector<UniqueFd> open_nulls(size_t count) {
   REQUIRE(fds.back());
   return fds;
 }
-
-bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
 std::vector<int> add_all(ClosingFds& closing, std::vector<UniqueFd> fds) {
   std::vector<int> numbers;

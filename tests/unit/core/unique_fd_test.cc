@@ -9,8 +9,12 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/root_sandbox.h"
+
 namespace overlayd {
 namespace {
+
+using test::is_open;
 
 static_assert(!std::is_copy_constructible_v<UniqueFd>);
 static_assert(std::is_nothrow_move_constructible_v<UniqueFd>);
@@ -20,8 +24,6 @@ int open_null() {
   REQUIRE(fd >= 0);
   return fd;
 }
-
-bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
 TEST_SUITE("unique fd") {
   TEST_CASE("an owner closes what it owns at its end") {
